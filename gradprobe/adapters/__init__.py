@@ -1,0 +1,1 @@
+"""Where stages are: one file per sampler library."""

@@ -1,0 +1,1 @@
+"""What a trace means: rules, and the report made of their findings."""

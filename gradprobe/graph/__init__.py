@@ -1,0 +1,1 @@
+"""Views derived from a trace: pure, iterative, standard library only."""

@@ -1,0 +1,1 @@
+"""What was seen, as frozen plain data: no tensors, no torch, standard library only."""

@@ -1,0 +1,58 @@
+"""What a picture of a run shows: a bounded graph of boxes and arrows, before any layout.
+
+Built once by the diagnosis, so that a saved report can be drawn again without the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gradprobe.records.source import Frame
+
+BoxKind = Literal["leaf", "stage", "op", "fold", "source", "root"]
+State = Literal["live", "partial", "cut", "lost", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One box. `label` is a short title, `detail` the source text or a count ("12 ops").
+
+    kind: `leaf`; `stage` (a named point of the sampler); `op` (one call near a cut); `fold` (a
+    stretch that needs no detail, such as "steps 4-31, healthy"); `source` (a tensor that feeds the
+    root but does not come from the leaf, such as the look-alike of an unused leaf); `root`.
+
+    state: `live` (gradient passes), `partial` (some of it), `cut` (the op that loses it), `lost`
+    (the leaf's values pass, its gradient does not), `unknown`.
+    """
+
+    key: str
+    kind: BoxKind
+    label: str
+    detail: str
+    state: State
+    at: Frame | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """Values go from `tail` to `head`; a `cut` arrow carries no gradient back.
+
+    `label` stands on the arrow (`GP101 run.py:21`); `finding` is the index of the finding that
+    explains it, where there is one.
+    """
+
+    tail: str
+    head: str
+    state: State
+    label: str = ""
+    finding: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Boxes in order from leaf to root, and the arrows between them; at most about 300 boxes."""
+
+    boxes: tuple[Box, ...] = ()
+    arrows: tuple[Arrow, ...] = ()

@@ -1,0 +1,231 @@
+"""The report: what every renderer and every outside reader may rely on.
+
+One object, `gradprobe.report/1` when written as JSON (see `codec`). Keys may be added, none may
+change meaning without a new number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from gradprobe.records.picture import Picture
+from gradprobe.records.source import Frame, Related
+
+SCHEMA = "gradprobe.report/1"
+
+Verdict = Literal["flows", "partial", "broken", "zero", "nonfinite", "error", "no-root"]
+Severity = Literal["error", "warning", "note"]
+Certainty = Literal["proven", "suspected"]
+Answer = Literal["yes", "no", "unknown"]
+How = Literal["backward", "grad", "named"]
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # worst first
+VERDICTS: tuple[Verdict, ...] = (  # worst first
+    "error",
+    "broken",
+    "nonfinite",
+    "zero",
+    "no-root",
+    "partial",
+    "flows",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GradStats:
+    """Statistics of one gradient tensor; magnitudes are of the absolute value, over all elements."""
+
+    norm: float
+    abs_mean: float
+    abs_max: float
+    abs_min: float
+    zero_fraction: float
+    nonfinite: int
+
+
+@dataclass(frozen=True, slots=True)
+class ValueStats:
+    """Statistics of one stage tensor's values."""
+
+    mean: float
+    std: float
+    abs_max: float
+    nonfinite: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """An answer with the sentence that says why."""
+
+    answer: Answer
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Whether the path through every denoiser call carries gradient; `calls_live` of `calls`."""
+
+    answer: Answer
+    sentence: str
+    calls_live: int | None = None
+    calls: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """Three questions kept apart: a gradient that exists proves none of them."""
+
+    connected: Layer
+    complete: Complete
+    healthy: Layer
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A tensor whose gradient the program wants."""
+
+    name: str
+    at: Frame | None
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    requires_grad: bool
+    verdict: Verdict
+    layers: Layers
+    grad: GradStats | None
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The tensor backward starts at."""
+
+    name: str
+    at: Frame | None
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A hook record: one named point of the sampler, at one step."""
+
+    name: str
+    step: int | None
+    sigma: float | None
+    at: Frame | None
+    shape: tuple[int, ...]
+    dtype: str
+    requires_grad: bool
+    grad_fn: str | None
+    connected: Mapping[str, Answer]
+    value: ValueStats | None = None
+    grad: GradStats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One place where gradient was lost or went wrong, however often it did so."""
+
+    code: str
+    name: str
+    severity: Severity
+    certainty: Certainty
+    leaf: str
+    at: Frame
+    message: str
+    fix: str
+    opened_by: Frame | None = None
+    related: tuple[Related, ...] = ()
+    stage: str | None = None
+    step: int | None = None
+    count: int = 1
+    verified: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much was seen; None where it is not known."""
+
+    ops: int
+    nodes: int | None = None
+    edges: int | None = None
+    steps: int | None = None
+    denoiser_calls: int | None = None
+    saved_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the probe itself took: bytes of records, seconds spent after the run to diagnose."""
+
+    record_bytes: int
+    traced_seconds: float
+    diagnose_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Versions, device names, and the traced command."""
+
+    gradprobe: str
+    torch: str
+    python: str
+    devices: tuple[str, ...]
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A finished diagnosis. `headline` is the one sentence that comes first everywhere."""
+
+    environment: Environment
+    verdict: Verdict
+    headline: str
+    leaves: tuple[Leaf, ...]
+    root: Root | None
+    stages: tuple[Stage, ...]
+    findings: tuple[Finding, ...]
+    counts: Counts
+    unseen: tuple[str, ...]
+    cost: Cost
+    picture: Picture
+    # The autograd graph as torchviz draws it, in DOT; only where the trace was asked for it.
+    autograd_dot: str | None = field(default=None)
+
+    def worst(self) -> Severity | None:
+        """The worst severity among the findings, or None when there are none."""
+        return next((s for s in SEVERITIES if any(f.severity == s for f in self.findings)), None)
+
+    def render(self, format: str, **options: object) -> str:
+        """This report as text in the given format (`text`, `json`, `dot`, `svg` ...).
+
+        `options` are the fields of that format's renderer. Raises `UnknownFormat` for a format
+        that no renderer has, `TypeError` for an option that the renderer does not know.
+        """
+        from gradprobe.registry import renderers
+
+        renderer = renderers.load(format)(**options)
+        text: str = renderer.render(self)
+        return text
+
+    def save(self, path: str | Path, **options: object) -> Path:
+        """Write this report to `path`; the suffix chooses the format. Returns the path.
+
+        Raises `UnknownFormat` for a suffix without a renderer and `CannotWrite` when the file
+        system refuses.
+        """
+        from gradprobe.errors import CannotWrite, UnknownFormat
+        from gradprobe.registry import renderers
+
+        target = Path(path)
+        suffix = target.suffix.removeprefix(".")
+        if suffix not in renderers:
+            raise UnknownFormat(suffix or str(target), sorted(renderers))
+        text = self.render(suffix, **options)
+        try:
+            target.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CannotWrite(target, error.strerror or str(error)) from error
+        return target

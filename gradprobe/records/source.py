@@ -1,0 +1,41 @@
+"""A place in source code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A span of source: where an op, a decorator or a `with` stands.
+
+    Lines count from 1, columns from 0 and in characters; `end_col` is exclusive. `source` is the
+    text of the first line, without its line end, or empty where the file could not be read.
+    """
+
+    file: str
+    line: int
+    end_line: int
+    col: int
+    end_col: int
+    function: str
+    source: str
+
+    @property
+    def place(self) -> str:
+        """`file:line:col` with a column that counts from 1, as editors and terminals read it."""
+        return f"{self.file}:{self.line}:{self.col + 1}"
+
+    @property
+    def expression(self) -> str:
+        """The exact expression on its first line (to the end of the line if it goes on below)."""
+        end = self.end_col if self.end_line == self.line else len(self.source)
+        return self.source[self.col : end].strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A further place that belongs to a finding, with a word: `came back`, `also lost`."""
+
+    word: str
+    at: Frame
