@@ -1,1 +1,122 @@
-"""The command line: one file per command, each a parser and a `run`."""
+"""The command line: one file per command, imported only when that command is asked for.
+
+Nothing in this room imports torch before a program is to be run, so that `render`, `explain`,
+`schema`, `--version` and every `--help` answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+
+import gradprobe
+from gradprobe.errors import GradprobeError
+
+USAGE = 2
+CRASH = 70  # EX_SOFTWARE: a fault of gradprobe itself
+INTERRUPTED = 130
+CLOSED_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
+
+COMMANDS = ("trace", "render", "explain", "schema", "selftest")
+
+EPILOG = """\b
+Examples:
+  gradprobe trace run.py --steps 4        name the line that lost the gradient
+  gradprobe trace -o graph.svg run.py     and draw it
+  gradprobe explain GP102                 what a finding means, and its cure"""
+
+
+class Commands(click.Group):
+    """The commands of this room: the module `gradprobe.cli.NAME` holds the command `NAME`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"gradprobe.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+def _print_version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        torch = version("torch")
+    except PackageNotFoundError:
+        torch = "not installed"
+    python = ".".join(map(str, sys.version_info[:3]))
+    click.echo(f"gradprobe {gradprobe.__version__} (torch {torch}, Python {python})")
+    ctx.exit()
+
+
+@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Print the versions of gradprobe, torch and Python.",
+)
+def gradprobe_command() -> None:
+    """Name the line where a PyTorch program loses the gradient of a tensor."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line `arguments` (default: `sys.argv[1:]`) and return its exit code.
+
+    A wrong request is one line on standard error and code 2; a fault of gradprobe itself is one
+    line and code 70 (with `GRADPROBE_DEBUG=1`, the whole traceback).
+    """
+    try:
+        code = gradprobe_command.main(arguments, prog_name="gradprobe", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return USAGE
+    except click.ClickException as error:
+        return _complain(_click_message(error))
+    except GradprobeError as error:
+        return _complain(str(error))
+    except BrokenPipeError:
+        _forget_stdout()
+        return CLOSED_PIPE
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except Exception as error:
+        if os.environ.get("GRADPROBE_DEBUG"):
+            raise
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        what = " ".join(str(error).split())
+        _complain(
+            f"internal error: {type(error).__name__}: {what} "
+            f"({Path(last.filename).name}:{last.lineno}); GRADPROBE_DEBUG=1 shows the traceback"
+        )
+        return CRASH
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str) -> int:
+    click.echo(f"gradprobe: {' '.join(message.split())}", err=True)
+    return USAGE
+
+
+def _click_message(error: click.ClickException) -> str:
+    message = error.format_message().rstrip(".")
+    message = message[:1].lower() + message[1:]
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{message}; see {context.command_path} --help" if context else message
+
+
+def _forget_stdout() -> None:
+    """The reader went away: nothing is left to say, also not by Python's own flush at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

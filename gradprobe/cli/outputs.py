@@ -1,0 +1,179 @@
+"""Where a report goes: standard output in one format, and any number of files.
+
+What can be refused is refused by `check`, before a program runs for hours.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from gradprobe.errors import CannotWrite, UnknownFormat, UsageError
+from gradprobe.records.report import Report
+from gradprobe.registry import renderers
+
+WIDEST = 120  # columns of text that the eye still follows
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What was asked for. `format` is for standard output; None prints nothing there.
+
+    Names are relative to the directory where it was asked: a program may move elsewhere.
+    """
+
+    files: tuple[str, ...]
+    format: str | None
+    engine: str | None
+    raw: bool
+    color: str
+    base: str = field(default_factory=os.getcwd)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files as absolute paths."""
+        return tuple(Path(self.base, name) for name in self.files)
+
+    def check(self) -> None:
+        """Raise `UsageError` for a format, a file or an engine that cannot be served."""
+        if self.format is not None:
+            _known(self.format, self.format)
+        for name, path in zip(self.files, self.paths, strict=True):
+            _known(path.suffix.removeprefix("."), name)
+            why = _refusal(path)
+            if why:
+                raise CannotWrite(name, why)
+        if self.engine == "dot" and shutil.which("dot") is None:
+            raise UsageError("no 'dot' is on the PATH: install Graphviz, or leave --engine pure")
+
+    def save(self, report: Report) -> tuple[list[str], list[UsageError]]:
+        """Write every file; returns the names written and what hindered the others."""
+        written: list[str] = []
+        failures: list[UsageError] = []
+        for name, path in zip(self.files, self.paths, strict=True):
+            try:
+                report.save(path, **self._options(path.suffix.removeprefix(".")))
+            except CannotWrite as error:
+                why = error.__cause__
+                reason = why.strerror if isinstance(why, OSError) and why.strerror else str(error)
+                failures.append(CannotWrite(name, reason))
+            except UsageError as error:
+                failures.append(error)
+            else:
+                written.append(name)
+        return written, failures
+
+    def print(self, report: Report, stream: TextIO) -> None:
+        """The report on `stream`, in the format for standard output."""
+        if self.format is None:
+            return
+        text = report.render(self.format, **self._options(self.format, stream))
+        stream.write(text if text.endswith("\n") else text + "\n")
+        stream.flush()
+
+    def _options(self, format: str, stream: TextIO | None = None) -> dict[str, object]:
+        """Those of our options that the renderer of `format` has a field for."""
+        asked: dict[str, object] = {"raw": self.raw, "base": self.base}
+        if self.engine is not None:
+            asked["engine"] = self.engine
+        if stream is not None:
+            asked["color"] = wants_color(self.color, stream)
+            if stream.isatty():
+                asked["width"] = min(shutil.get_terminal_size().columns, WIDEST)
+        renderer = renderers.load(format)
+        known = {field.name for field in fields(renderer)} if is_dataclass(renderer) else set()
+        return {name: value for name, value in asked.items() if name in known}
+
+
+def wants_color(when: str, stream: TextIO) -> bool:
+    """Whether to colour `stream`: as `--color` says, else on a terminal without NO_COLOR."""
+    if when == "auto":
+        return stream.isatty() and not os.environ.get("NO_COLOR")
+    return when == "always"
+
+
+def output_options(format: str | None) -> Decorator:
+    """The options that make the argument `outputs`; `format` is the default of `--format`.
+
+    Without a default, the text is printed where no file was asked for.
+    """
+    options = (
+        click.option(
+            "-o",
+            "--output",
+            "files",
+            multiple=True,
+            metavar="FILE",
+            help="Write the report to FILE; its suffix chooses the format. Repeatable.",
+        ),
+        click.option(
+            "--format",
+            default=format,
+            metavar="NAME",
+            help="Format on standard output: text, json, dot, svg"
+            + (" [default: text]." if format else " [default: text, or none with -o]."),
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(["pure", "dot"]),
+            help="Who lays out an SVG: the built-in Graphviz, or the system's dot.",
+        ),
+        click.option(
+            "--raw",
+            is_flag=True,
+            help="Draw the autograd graph as it stands, node by node (torchviz).",
+        ),
+        click.option(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            help="Colour the text [default: auto: on a terminal without NO_COLOR].",
+        ),
+    )
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def with_outputs(
+            *,
+            files: tuple[str, ...],
+            format: str | None,
+            engine: str | None,
+            raw: bool,
+            color: str,
+            **others: object,
+        ) -> Any:
+            if format is None and not files:
+                format = "text"
+            return command(outputs=Outputs(files, format, engine, raw, color), **others)
+
+        decorated: Callable[..., Any] = with_outputs
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return add
+
+
+def _known(format: str, given: str) -> None:
+    if format not in renderers:
+        raise UnknownFormat(given, sorted(renderers))
+
+
+def _refusal(path: Path) -> str | None:
+    """Why `path` cannot be written, as far as can be told without touching it."""
+    if not path.parent.is_dir():
+        return f"there is no directory {path.parent}"
+    if path.is_dir():
+        return "it is a directory"
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        return "permission denied"
+    return None

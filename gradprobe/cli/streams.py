@@ -1,0 +1,51 @@
+"""Standard output, shared by the traced program and the report about it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import TextIO
+
+
+@contextmanager
+def report_stream() -> Iterator[TextIO]:
+    """Standard output as it is now, whatever the program makes of `sys.stdout` or closes.
+
+    A character that the output's encoding lacks is written as an escape: the report quotes source.
+    """
+    try:
+        fd = os.dup(sys.stdout.fileno())
+    except (AttributeError, OSError, ValueError):  # no stdout, or one without a file behind it
+        yield sys.stdout or sys.stderr
+        return
+    with open(fd, "w", encoding=sys.stdout.encoding, errors="backslashreplace") as stream:
+        yield stream
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Send standard output to standard error for a while, also that of C code and children."""
+    flush()
+    try:
+        fd, other = sys.stdout.fileno(), sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        with redirect_stdout(sys.stderr):
+            yield
+        return
+    kept = os.dup(fd)
+    os.dup2(other, fd)
+    try:
+        yield
+    finally:
+        flush()
+        os.dup2(kept, fd)
+        os.close(kept)
+
+
+def flush() -> None:
+    """Flush what the program left in its buffers, so that the report comes after it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # none, closed, or nobody reads it
+            stream.flush()

@@ -1,0 +1,139 @@
+"""`gradprobe trace`: run a program under the probe and report where gradient was lost."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import nullcontext
+from typing import TextIO
+
+import click
+
+from gradprobe.cli import failure, streams
+from gradprobe.cli.outputs import Outputs, output_options
+from gradprobe.errors import UsageError
+from gradprobe.records.report import SEVERITIES, Report
+from gradprobe.target import INTERRUPTED, Outcome, parse, run
+
+FINDING, USAGE, FAILED = 1, 2, 3
+
+EPILOG = """\b
+TARGET is one of:
+  script.py                 run as `python script.py` would
+  -m package.module         run as `python -m package.module` would
+  package.module:function   imported, then called with no arguments
+  path/file.py:function     the same, from a file
+
+Options stand before TARGET; all that follows it is the program's.
+
+\b
+Exit code: 0 nothing at or above --fail-on; 1 a finding at or above it;
+2 a wrong request; 3 the program failed for a reason of its own;
+130 interrupted (the report of what was seen is still written).
+
+With a --format other than text, the program's standard output goes to
+standard error, so that standard output holds the report alone.
+
+\b
+Examples:
+  gradprobe trace run.py --steps 4
+  gradprobe trace --leaf z0 -o report.json -o graph.svg run.py
+  gradprobe trace --format json -m my_sampler.demo | jq .verdict"""
+
+
+@click.command(
+    epilog=EPILOG,
+    context_settings={"allow_interspersed_args": False},
+    options_metavar="[OPTIONS]",
+)
+@click.option("-m", "as_module", is_flag=True, help="TARGET is a module, as in `python -m`.")
+@click.option(
+    "--leaf",
+    "leaves",
+    multiple=True,
+    metavar="NAME",
+    help="Tensor whose gradient is wanted: a variable, or file.py:function:variable. Repeatable. "
+    "[default: each that the program made to require grad]",
+)
+@click.option(
+    "--root",
+    metavar="NAME",
+    help="Tensor that backward starts at. [default: that of the backward call]",
+)
+@output_options("text")
+@click.option(
+    "--fail-on",
+    type=click.Choice([*SEVERITIES, "never"]),
+    default="error",
+    help="Least severity of a finding that makes the exit code 1 [default: error].",
+)
+@click.argument("command", nargs=-1, required=True, metavar="TARGET [ARGS]...")
+def trace(
+    command: tuple[str, ...],
+    as_module: bool,
+    leaves: tuple[str, ...],
+    root: str | None,
+    fail_on: str,
+    outputs: Outputs,
+) -> int:
+    """Run TARGET unedited and name the line where gradient was lost."""
+    outputs.check()
+    target = parse(command[0], as_module=as_module)
+
+    from gradprobe.probe import Probe  # imports torch
+
+    shown = ("-m", *command) if as_module else command
+    probe = Probe(leaves=leaves, root=root, raw=outputs.raw, command=shown)
+    process = os.getpid()
+    alone = outputs.format != "text"
+    with streams.report_stream() as stream, streams.aside() if alone else nullcontext():
+        outcome = run(target, command[1:], within=probe)
+        failure.show(outcome)
+        streams.flush()
+        if os.getpid() != process:  # a child that the program forked came to the program's end
+            return outcome.exit_code
+        try:
+            report = probe.report()
+        except UsageError as error:
+            click.echo(f"gradprobe: {error}", err=True)
+            return _of_program(outcome) or USAGE
+        written, failures = outputs.save(report)
+        _print(outputs, report, written, stream)
+    for refusal in failures:
+        click.echo(f"gradprobe: {refusal}", err=True)
+    if outcome.failed:
+        click.echo(f"gradprobe: {failure.sentence(outcome)}", err=True)
+    return exit_code(outcome, report, fail_on, unwritten=bool(failures))
+
+
+def _print(outputs: Outputs, report: Report, written: list[str], stream: TextIO) -> None:
+    text = outputs.format == "text"
+    if text:
+        stream.write("\n")  # apart from what the program printed
+    outputs.print(report, stream)
+    for name in written:
+        print(f"wrote {name}", file=stream if text else sys.stderr)
+
+
+def exit_code(outcome: Outcome, report: Report, fail_on: str, *, unwritten: bool = False) -> int:
+    """The exit code of a trace that came to a report.
+
+    A program that failed because of autograd counts as a finding; one that failed otherwise is
+    code 3 only where nothing that was asked for was found. It is never a success.
+    """
+    if outcome.interrupted:
+        return INTERRUPTED
+    if unwritten:
+        return USAGE
+    if fail_on != "never":
+        worst = report.worst()
+        found = worst is not None and SEVERITIES.index(worst) <= SEVERITIES.index(fail_on)
+        if found or (outcome.failed and report.verdict == "error"):
+            return FINDING
+    return _of_program(outcome)
+
+
+def _of_program(outcome: Outcome) -> int:
+    if outcome.interrupted:
+        return INTERRUPTED
+    return FAILED if outcome.failed else 0
