@@ -33,12 +33,12 @@ $(VENV)/.torch: $(PINS)
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.torch pyproject.toml
-	$(PIP) install --constraint $(PINS) --editable '.[demo]'
+	$(PIP) --quiet install --constraint $(PINS) --editable '.[demo]'
 	@touch $@
 
 $(READY): $(VENV)/.demo requirements/samplers.txt
-	$(PIP) install --constraint $(PINS) --editable '.[dev,samplers]'
-	$(PIP) install --no-deps --requirement requirements/samplers.txt
+	$(PIP) --quiet install --constraint $(PINS) --editable '.[dev,samplers]'
+	$(PIP) --quiet install --no-deps --requirement requirements/samplers.txt
 	@touch $@
 
 # The demo traces a program that loses its gradient, so exit code 1 is the right answer.

@@ -1,0 +1,71 @@
+"""`python -m benchmarks`: plain against a no-op mode against a full trace, in one run."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+
+from benchmarks.arms import ARMS
+from benchmarks.interleave import interleave
+from benchmarks.memory import record_memory
+from benchmarks.results import memory_rows, save, show, tiny_op_rows, unet_rows
+from benchmarks.workloads import FULL, SMALL, chain_of_tiny_ops, euler_over_unet
+
+LATEST = Path(__file__).parent / "results" / "latest.json"
+
+
+@click.command(help=__doc__)
+@click.option("--rounds", default=7, show_default=True, type=click.IntRange(min=1))
+@click.option(
+    "--threads",
+    default=min(2, os.cpu_count() or 1),
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="threads torch may use",
+)
+@click.option("--small", is_flag=True, help="a run of a second, to see that it works")
+@click.option("--save", "save_to", is_flag=True, help=f"write {LATEST.parent.name}/{LATEST.name}")
+def main(rounds: int, threads: int, small: bool, save_to: bool) -> None:
+    size = SMALL if small else FULL
+    torch.set_num_threads(threads)
+    euler, parameters = euler_over_unet(size)
+    tiny = chain_of_tiny_ops(size)
+    console = Console(width=None if Console().is_terminal else 80, highlight=False)
+    console.print(
+        f"torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}, "
+        f"{threads} threads, {rounds} interleaved rounds\n"
+        f"UNet: {parameters / 1e6:.3g} M parameters, 1x4x{size.side}x{size.side}, "
+        f"{size.steps} Euler steps, forward and backward\n"
+        f"tiny ops: {size.tiny_ops} over 1x2x2x8x8, forward\n"
+        "Medians of differences and ratios within a round. What the report computes after the\n"
+        "run is not part of the times; nor is importing.\n",
+        soft_wrap=True,
+    )
+    memory = record_memory(tiny)
+    rows = [
+        *unet_rows(interleave(euler, ARMS, rounds)),
+        *tiny_op_rows(interleave(tiny, ARMS, rounds), size.tiny_ops),
+        *memory_rows(memory),
+    ]
+    show(rows, console)
+    if save_to:
+        conditions: dict[str, object] = {
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "threads": threads,
+            "rounds": rounds,
+            "parameters": parameters,
+            "ops_recorded": memory.ops,
+        }
+        save(rows, conditions, LATEST)
+        console.print(f"\nwrote {LATEST}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

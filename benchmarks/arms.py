@@ -1,0 +1,31 @@
+"""The three ways to run a workload that are compared: alone, under an idle mode, traced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from torch.overrides import TorchFunctionMode
+
+from gradprobe import Probe
+
+
+class NoOpMode(TorchFunctionMode):
+    """Passes every call on: the least that any tool of this kind can cost."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+Arm = Callable[[], AbstractContextManager[object]]
+
+PLAIN, NO_OP, PROBE = "plain", "no-op mode", "gradprobe"
+
+ARMS: dict[str, Arm] = {PLAIN: nullcontext, NO_OP: NoOpMode, PROBE: Probe}
