@@ -1,0 +1,117 @@
+"""The picture as DOT, for any Graphviz."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape as escape_html
+
+import graphviz
+from rich.cells import cell_len
+
+from gradprobe.records.report import Report
+from gradprobe.render.scene import Scene, Shape, Wire, scene
+
+SANS = "Helvetica"
+MONO = "Courier"
+_INK = "#1F2933"
+_FAINT = "#5E6B75"
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """`rankdir` as in DOT: LR draws from left to right, TB from top to bottom."""
+
+    rankdir: str = "LR"
+
+    def render(self, report: Report) -> str:
+        """DOT source; every string of the program in it is escaped."""
+        return source(scene(report), self.rankdir)
+
+
+def source(drawn: Scene, rankdir: str = "LR") -> str:
+    """The DOT of a scene. Boxes are named n0, n1 ...: a key could hold anything."""
+    graph = graphviz.Digraph(
+        "gradprobe",
+        graph_attr={
+            "rankdir": rankdir,
+            "label": _heading(drawn),
+            "labelloc": "t",
+            "labeljust": "l",
+            "tooltip": graphviz.escape("\n".join(drawn.title)),
+            "bgcolor": "white",
+            "pad": "0.2",
+            "nodesep": "0.3",
+            "ranksep": "0.45",
+        },
+        node_attr={"fontname": SANS, "fontsize": "12", "fontcolor": _INK, "margin": "0.13,0.07"},
+        edge_attr={"fontname": SANS, "fontsize": "10", "arrowsize": "0.7"},
+    )
+    names = {shape.key: f"n{i}" for i, shape in enumerate(drawn.shapes)}
+    for shape in drawn.shapes:
+        graph.node(names[shape.key], **_node(shape))
+    for wire in drawn.wires:
+        graph.edge(names[wire.tail], names[wire.head], **_edge(wire))
+    text: str = graph.source
+    return text
+
+
+def _node(shape: Shape) -> dict[str, str]:
+    look = shape.look
+    styles = ["filled", look.style, *(["rounded"] if shape.rounded else [])]
+    return {
+        "shape": shape.outline,
+        "style": ",".join(styles),
+        "color": look.line,
+        "fillcolor": look.fill,
+        "penwidth": "2.2" if shape.heavy else "1.2",
+        "label": _table(
+            _row(_bold(shape.title), _font(shape.tag, _FAINT, 9), wide=shape.title),
+            *(_row(_font(line, _INK, 10, MONO)) for line in shape.lines),
+            _row(_font(look.words, look.text, 10)),
+        ),
+        "tooltip": graphviz.escape(shape.tooltip),
+    }
+
+
+def _edge(wire: Wire) -> dict[str, str]:
+    look = wire.look
+    label = {"label": _table(_row(_font(wire.label, look.text, 10)))} if wire.label else {}
+    return {
+        "color": look.line,
+        "style": look.style,
+        "penwidth": "2.4" if wire.heavy else "1.4",
+        "tooltip": graphviz.escape(wire.tooltip),
+        "labeltooltip": graphviz.escape(wire.tooltip),
+        **label,
+    }
+
+
+def _heading(drawn: Scene) -> str:
+    lines = [_row(_font(_bold(line), _INK, 15, raw=True), wide=line) for line in drawn.title]
+    return _table(*lines, _row(_font(drawn.caption, _FAINT, 10)), _row(" "))
+
+
+def _table(*rows: str) -> str:
+    opening = '<table border="0" cellborder="0" cellspacing="0" cellpadding="1">'
+    return f"<{opening}{''.join(rows)}</table>>"
+
+
+def _row(*cells: str, wide: str = "") -> str:
+    filled = [cell for cell in cells if cell]
+    if not filled:
+        return ""
+    # Graphviz knows no widths beyond ASCII: give it a floor, 1 em a wide character.
+    floor = "" if wide.isascii() else f' width="{8 * cell_len(wide)}"'
+    inside = "&#160;&#160;".join(filled)
+    return f'<tr><td align="left"{floor}>{inside}</td></tr>'
+
+
+def _bold(text: str) -> str:
+    return f"<b>{escape_html(text)}</b>" if text else ""
+
+
+def _font(text: str, color: str, size: int, face: str = SANS, *, raw: bool = False) -> str:
+    if not text:
+        return ""
+    inside = text if raw else escape_html(text)
+    return f'<font face="{face}" color="{color}" point-size="{size}">{inside}</font>'

@@ -1,0 +1,115 @@
+"""The stages of a run as a bounded list of rows: alike steps in a row become one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from gradprobe.records.report import Answer, GradStats, Leaf, Stage
+from gradprobe.render.plain import cropped, tensor
+
+STATE = {"yes": "live", "no": "lost", "unknown": "unknown"}
+_FOLD_FROM = 3  # so many alike steps between two shown ones are worth one row
+_NAME_CELLS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; `answers` has one entry per leaf. `fold` rows stand for many steps."""
+
+    step: str
+    name: str
+    answers: tuple[Answer, ...]
+    tensor: str = ""
+    grad_fn: str = ""
+    norm: str = ""
+    fold: bool = False
+
+
+def rows(stages: Sequence[Stage], leaves: Sequence[Leaf], most: int) -> list[Row]:
+    """At most `most` rows (and one that counts what is missing), in the order of the stages."""
+    names = [leaf.name for leaf in leaves]
+    blocks = [list(group) for _, group in groupby(stages, key=lambda stage: stage.step)]
+    found: list[Row] = []
+    for _, alike in groupby(blocks, key=lambda block: _looks(block, names)):
+        run = list(alike)
+        inner = run[1:-1]
+        if len(inner) >= _FOLD_FROM and run[0][0].step is not None:
+            found += _plain(run[0], names)
+            found.append(_folded(inner, names))
+            found += _plain(run[-1], names)
+        else:
+            found += [row for block in run for row in _plain(block, names)]
+    if len(found) <= most:
+        return found
+    left = most // 2
+    hidden = Row("", f"{len(found) - most} more rows", (), fold=True)
+    return [*found[:left], hidden, *found[len(found) - (most - left) :]]
+
+
+def _looks(block: Iterable[Stage], leaves: Sequence[str]) -> object:
+    return [
+        (s.step is None, s.name, _answers(s, leaves), s.shape, s.dtype, s.grad_fn, _sound(s.grad))
+        for s in block
+    ]
+
+
+def _answers(stage: Stage, leaves: Sequence[str]) -> tuple[Answer, ...]:
+    return tuple(stage.connected.get(leaf, "unknown") for leaf in leaves)
+
+
+def _sound(grad: GradStats | None) -> bool | None:
+    """Whether a gradient is finite and not all zero; None without one."""
+    return None if grad is None else not grad.nonfinite and grad.norm > 0
+
+
+def _plain(block: Iterable[Stage], leaves: Sequence[str]) -> list[Row]:
+    return [
+        Row(
+            "" if stage.step is None else str(stage.step),
+            cropped(stage.name, _NAME_CELLS),
+            _answers(stage, leaves),
+            cropped(tensor(stage.dtype, stage.shape), _NAME_CELLS),
+            cropped(_grad_fn(stage), _NAME_CELLS),
+            "" if stage.grad is None else f"{stage.grad.norm:.2e}",
+        )
+        for stage in block
+    ]
+
+
+def _grad_fn(stage: Stage) -> str:
+    if stage.grad_fn is not None:
+        return stage.grad_fn
+    return "leaf" if stage.requires_grad else "no grad"
+
+
+def _folded(blocks: Sequence[Sequence[Stage]], leaves: Sequence[str]) -> Row:
+    stages = [stage for block in blocks for stage in block]
+    columns = [_answers(stage, leaves) for stage in stages]
+    answers = tuple(_common(column) for column in zip(*columns, strict=True))
+    norms = [s.grad.norm for s in stages if s.grad is not None]
+    sick = any(_sound(stage.grad) is False for stage in stages)
+    healthy = not sick and all(answer == "yes" for answer in answers)
+    word = "healthy" if healthy else "alike"
+    return Row(
+        f"{blocks[0][0].step}-{blocks[-1][0].step}",
+        f"{len(blocks)} steps, {word}",
+        answers,
+        norm=_span(norms),
+        fold=True,
+    )
+
+
+def _common(answers: Iterable[Answer]) -> Answer:
+    seen = set(answers)
+    return seen.pop() if len(seen) == 1 else "unknown"
+
+
+def _span(norms: Sequence[float]) -> str:
+    finite = [norm for norm in norms if math.isfinite(norm)]
+    if not finite:
+        return "nan" if norms else ""
+    low, high = f"{min(finite):.0e}", f"{max(finite):.0e}"
+    return low if low == high else f"{low}..{high}"

@@ -1,0 +1,49 @@
+"""Graphviz's SVG made fit for a page: named, described, with plain tooltips and no prolog."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+_SVG = "http://www.w3.org/2000/svg"
+_XLINK = "http://www.w3.org/1999/xlink"
+_TITLE = f"{{{_SVG}}}title"
+_FONTS = {
+    "Helvetica,sans-Serif": "Helvetica, Arial, 'Liberation Sans', sans-serif",
+    "Courier,monospace": "'Courier New', 'Liberation Mono', Menlo, Consolas, monospace",
+}
+
+
+def finish(svg: str, headline: str, description: str) -> str:
+    """The SVG element as text, ready to be a file or part of an HTML page."""
+    root = ET.fromstring(svg)
+    root.set("role", "img")
+    root.set("aria-label", headline)
+    root.set("style", "max-width:100%;height:auto;background:white")
+    for group in root.iter(f"{{{_SVG}}}g"):
+        _flatten_links(group)
+    for text in root.iter(f"{{{_SVG}}}text"):
+        family = text.get("font-family", "")
+        text.set("font-family", _FONTS.get(family, family))
+    for tag, words in (("desc", description), ("title", headline)):
+        element = ET.Element(f"{{{_SVG}}}{tag}")
+        element.text = words
+        root.insert(0, element)
+    ET.register_namespace("", _SVG)
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _flatten_links(group: ET.Element) -> None:
+    """Tooltips come as `<a xlink:title>` around the drawing: browsers want a `<title>` inside."""
+    for wrapper in list(group):
+        link = wrapper.find(f"{{{_SVG}}}a")
+        if link is None or not link.get(f"{{{_XLINK}}}title"):
+            continue
+        title = group.find(_TITLE)
+        if title is None:
+            title = ET.Element(_TITLE)
+            group.insert(0, title)
+        title.text = link.get(f"{{{_XLINK}}}title")
+        at = list(group).index(wrapper)
+        group.remove(wrapper)
+        for offset, drawn in enumerate(list(link)):
+            group.insert(at + offset, drawn)

@@ -1,0 +1,244 @@
+"""The report as text for a terminal: one sentence, then where and why, then what was seen."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+
+from rich.table import Table
+from rich.text import Text as Line
+
+from gradprobe.records.report import Certainty, Finding, Leaf, Report, Severity, Verdict
+from gradprobe.render.page import Page
+from gradprobe.render.plain import cropped, tensor, visible
+from gradprobe.render.stage_rows import STATE, rows
+
+_VERDICT_STYLE: dict[Verdict, str] = {
+    "flows": "bold green",
+    "partial": "bold yellow",
+    "no-root": "bold yellow",
+}
+_SEVERITY_STYLE: dict[Severity, str] = {
+    "error": "bold red",
+    "warning": "bold yellow",
+    "note": "bold cyan",
+}
+_ANSWER_STYLE = {"yes": "green", "no": "red", "unknown": "yellow"}
+_CERTAINTY: dict[Certainty, str] = {"proven": "proven", "suspected": "suspected, not proven"}
+_OPENED = {  # what happened at `opened_by`, where the code says it more plainly than "because of"
+    "GP102": "gradient mode was turned off here:",
+    "GP103": "inference mode was turned on here:",
+    "GP109": "used in its place:",
+    "GP201": "the op that had saved the tensor:",
+    "GP202": "the op that had saved the tensor:",
+    "GP203": "the first backward:",
+    "GP205": "inference mode was turned on here:",
+}
+_MOST_FINDINGS = 10
+_MOST_RELATED = 8
+_MOST_LEAVES = 12
+_MOST_UNSEEN = 20
+_STAGE_LEAVES = 3
+_MOST_STAGE_ROWS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """`color` None decides by standard output and NO_COLOR; `width` in cells, at least 40.
+
+    Paths are shown relative to `base` (None: the current directory) where that is shorter. A path
+    is never broken, so that it stays a link: only such a line may be longer than `width`.
+    """
+
+    color: bool | None = False
+    width: int = 80
+    base: str | None = None
+
+    def render(self, report: Report) -> str:
+        """The whole report, ending in a line end."""
+        color = self.color
+        if color is None:
+            color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        page = Page(self.width, color, self.base)
+        _headline(page, report)
+        loud = [finding for finding in report.findings if finding.severity != "note"]
+        notes = [finding for finding in report.findings if finding.severity == "note"]
+        for finding in loud[:_MOST_FINDINGS]:
+            _finding(page, finding)
+        if len(loud) > _MOST_FINDINGS:
+            page.blank()
+            page.paragraph(
+                f"{len(loud) - _MOST_FINDINGS} more findings; the JSON report has them all.",
+                indent=0,
+            )
+        if notes:
+            page.blank()
+        for finding in notes[:_MOST_FINDINGS]:
+            _note(page, finding)
+        _leaves(page, report)
+        _stages(page, report)
+        _unseen(page, report)
+        _footer(page, report)
+        return page.text
+
+
+def _headline(page: Page, report: Report) -> None:
+    style = _VERDICT_STYLE.get(report.verdict, "bold red")
+    line = Line(visible(report.headline), style="bold")
+    if not line.highlight_regex(rf"(?i)\b{re.escape(report.verdict)}\b", style):
+        line = Line.assemble((report.verdict, style), ": ", line)
+    page.show(line)
+
+
+def _finding(page: Page, finding: Finding) -> None:
+    style = _SEVERITY_STYLE[finding.severity]
+    page.blank()
+    title = Line.assemble(
+        (f"{visible(finding.code)} {visible(finding.name)}", style),
+        f"  {finding.severity}, {_CERTAINTY[finding.certainty]}",
+    )
+    if finding.verified is not None:
+        title.append(", and with this line healed the gradient ")
+        title.append("came back" if finding.verified else "stayed lost")
+    page.show(title)
+    page.place(finding.at)
+    page.paragraph(_when(finding), "dim", indent=6)
+    page.source(finding.at, style)
+    page.paragraph(finding.message)
+    if finding.opened_by is not None:
+        page.paragraph(_OPENED.get(finding.code, "because of:"))
+        page.place(finding.opened_by)
+        page.source(finding.opened_by, style)
+    for related in finding.related[:_MOST_RELATED]:
+        page.place(related.at, f"{cropped(related.word, 24)}:", quote=True)
+    if len(finding.related) > _MOST_RELATED:
+        page.paragraph(f"and {len(finding.related) - _MOST_RELATED} more places")
+    page.paragraph(finding.fix, label="fix:")
+
+
+def _when(finding: Finding) -> str:
+    parts = [f"leaf {cropped(finding.leaf, 40)}"]
+    if finding.stage is not None:
+        parts.append(f"stage {cropped(finding.stage, 40)}")
+    if finding.count > 1:
+        first = "" if finding.step is None else f", first at step {finding.step}"
+        parts.append(f"x{finding.count}{first}")
+    elif finding.step is not None:
+        parts.append(f"step {finding.step}")
+    return ", ".join(parts)
+
+
+def _note(page: Page, finding: Finding) -> None:
+    page.show(
+        Line(f"note {visible(finding.code)} {visible(finding.name)}", style=_SEVERITY_STYLE["note"])
+    )
+    page.place(finding.at)
+    page.paragraph(finding.message)
+
+
+def _leaves(page: Page, report: Report) -> None:
+    for leaf in report.leaves[:_MOST_LEAVES]:
+        page.blank()
+        _leaf(page, leaf)
+    if len(report.leaves) > _MOST_LEAVES:
+        page.paragraph(f"and {len(report.leaves) - _MOST_LEAVES} more leaves", indent=0)
+
+
+def _leaf(page: Page, leaf: Leaf) -> None:
+    title = Line.assemble(
+        ("leaf ", "dim"),
+        (cropped(leaf.name, 30), "bold"),
+        f"  {tensor(leaf.dtype, leaf.shape)} on {visible(leaf.device)}  ",
+        (leaf.verdict, _VERDICT_STYLE.get(leaf.verdict, "bold red")),
+        "" if leaf.requires_grad else "  requires_grad is False",
+    )
+    page.show(title)
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(3):
+        grid.add_column()
+    grid.columns[2].overflow = "fold"
+    layers = leaf.layers
+    for question, layer in (
+        ("connected", layers.connected),
+        ("complete", layers.complete),
+        ("healthy", layers.healthy),
+    ):
+        answer = Line(layer.answer, style=_ANSWER_STYLE[layer.answer])
+        grid.add_row(f"  {question}", answer, visible(layer.sentence))
+    if leaf.grad is not None:
+        grad = leaf.grad
+        spread = f"norm {grad.norm:.2e}, |g| mean {grad.abs_mean:.2e}, max {grad.abs_max:.2e}"
+        trouble = f", {grad.nonfinite} not finite" if grad.nonfinite else ""
+        grid.add_row("  gradient", "", f"{spread}{trouble}, {grad.zero_fraction:.0%} zero")
+    page.show(grid)
+
+
+def _stages(page: Page, report: Report) -> None:
+    if not report.stages:
+        return
+    leaves = report.leaves[:_STAGE_LEAVES]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for header in ("step", "stage", *(cropped(leaf.name, 12) for leaf in leaves)):
+        table.add_column(header, overflow="fold")
+    for header in ("tensor", "grad_fn", "|grad|"):
+        table.add_column(header, overflow="fold")
+    for row in rows(report.stages, leaves, _MOST_STAGE_ROWS):
+        answers = [Line(STATE[answer], style=_ANSWER_STYLE[answer]) for answer in row.answers]
+        answers += [Line("")] * (len(leaves) - len(answers))
+        table.add_row(
+            row.step,
+            Line(row.name),
+            *answers,
+            Line(row.tensor),
+            Line(row.grad_fn),
+            row.norm,
+            style="dim" if row.fold else "",
+        )
+    page.blank()
+    start = ", ".join(cropped(leaf.name, 24) for leaf in leaves) or "the first stage"
+    end = "the last" if report.root is None else cropped(report.root.name, 24)
+    page.show(Line(f"stages from {start} to {end}", style="bold"))
+    page.show(table)
+
+
+def _unseen(page: Page, report: Report) -> None:
+    if not report.unseen:
+        return
+    page.blank()
+    page.show(Line("not seen", style="bold yellow"))
+    for sentence in report.unseen[:_MOST_UNSEEN]:
+        page.paragraph(sentence)
+    if len(report.unseen) > _MOST_UNSEEN:
+        page.paragraph(f"and {len(report.unseen) - _MOST_UNSEEN} more")
+
+
+def _footer(page: Page, report: Report) -> None:
+    counts, cost = report.counts, report.cost
+    seen = [f"{counts.ops} ops"]
+    for number, word in (
+        (counts.nodes, "autograd nodes"),
+        (counts.steps, "steps"),
+        (counts.denoiser_calls, "denoiser calls"),
+    ):
+        if number is not None:
+            seen.append(f"{number} {word}")
+    if counts.saved_bytes is not None:
+        seen.append(f"{_bytes(counts.saved_bytes)} saved for backward")
+    page.blank()
+    page.paragraph(
+        f"recorded {', '.join(seen)}; the probe took {_bytes(cost.record_bytes)}, "
+        f"run {cost.traced_seconds:.2f} s, diagnosis {cost.diagnose_seconds:.2f} s",
+        "dim",
+        indent=0,
+    )
+
+
+def _bytes(count: int) -> str:
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
