@@ -1,0 +1,26 @@
+"""The decoded mask is cast to bool and back."""
+
+import torch
+from _sampling import Denoiser, image_loss, noise_levels
+
+model = Denoiser()
+
+
+def sample(z0):
+    sigmas = noise_levels()
+    x = z0 * sigmas[0]
+    for here, there in zip(sigmas[:-1], sigmas[1:], strict=True):
+        slope = (x - model(x, here)) / here
+        x = x + slope * (there - here)
+    return x
+
+
+def loss_of(z0):
+    alpha = sample(z0).relu()
+    mask = alpha.to(dtype=torch.bool)  # CULPRIT
+    return image_loss(mask.float())
+
+
+torch.manual_seed(0)
+z0 = torch.randn(1, 3, 8, 8, requires_grad=True)
+loss_of(z0).backward()

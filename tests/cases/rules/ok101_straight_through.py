@@ -1,0 +1,29 @@
+"""Quantised decode with a straight-through estimator: x + (q - x).detach()."""
+
+import torch
+from _sampling import Denoiser, image_loss, noise_levels
+
+model = Denoiser()
+
+
+def sample(z0):
+    sigmas = noise_levels()
+    x = z0 * sigmas[0]
+    for here, there in zip(sigmas[:-1], sigmas[1:], strict=True):
+        slope = (x - model(x, here)) / here
+        x = x + slope * (there - here)
+    return x
+
+
+def quantise(x):
+    q = (x * 8).round() / 8
+    return x + (q - x).detach()
+
+
+def loss_of(z0):
+    return image_loss(quantise(sample(z0)))
+
+
+torch.manual_seed(0)
+z0 = torch.randn(1, 3, 8, 8, requires_grad=True)
+loss_of(z0).backward()

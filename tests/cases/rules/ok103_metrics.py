@@ -1,0 +1,31 @@
+"""Metrics are computed in inference mode beside the path to the loss."""
+
+import torch
+from _sampling import Denoiser, image_loss, noise_levels
+
+model = Denoiser()
+
+
+def sample(z0):
+    sigmas = noise_levels()
+    x = z0 * sigmas[0]
+    for here, there in zip(sigmas[:-1], sigmas[1:], strict=True):
+        slope = (x - model(x, here)) / here
+        x = x + slope * (there - here)
+    return x
+
+
+@torch.inference_mode()
+def metrics(image):
+    return {"mean": image.mean().item(), "max": float(image.abs().max())}
+
+
+def loss_of(z0):
+    image = sample(z0)
+    print(metrics(image))
+    return image_loss(image)
+
+
+torch.manual_seed(0)
+z0 = torch.randn(1, 3, 8, 8, requires_grad=True)
+loss_of(z0).backward()

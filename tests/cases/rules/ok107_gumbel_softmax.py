@@ -1,0 +1,29 @@
+"""Tokens are picked by a hard Gumbel softmax, which keeps the path by design."""
+
+import torch
+import torch.nn.functional as F
+from _sampling import Denoiser, image_loss, noise_levels
+
+model = Denoiser()
+
+
+def sample(z0):
+    sigmas = noise_levels()
+    x = z0 * sigmas[0]
+    for here, there in zip(sigmas[:-1], sigmas[1:], strict=True):
+        slope = (x - model(x, here)) / here
+        x = x + slope * (there - here)
+    return x
+
+
+palette = torch.linspace(0, 1, 3)
+
+
+def loss_of(z0):
+    weights = F.gumbel_softmax(sample(z0), tau=1.0, hard=True, dim=1)
+    return image_loss(weights.movedim(1, -1) @ palette)
+
+
+torch.manual_seed(0)
+z0 = torch.randn(1, 3, 8, 8, requires_grad=True)
+loss_of(z0).backward()

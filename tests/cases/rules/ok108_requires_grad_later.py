@@ -1,0 +1,26 @@
+"""requires_grad_ is called late, on the very tensor that the sampler reads."""
+
+import torch
+from _sampling import Denoiser, image_loss, noise_levels
+
+model = Denoiser()
+
+
+def sample(z0):
+    sigmas = noise_levels()
+    x = z0 * sigmas[0]
+    for here, there in zip(sigmas[:-1], sigmas[1:], strict=True):
+        slope = (x - model(x, here)) / here
+        x = x + slope * (there - here)
+    return x
+
+
+def loss_of(z0):
+    return image_loss(sample(z0))
+
+
+torch.manual_seed(0)
+z0 = torch.randn(1, 3, 8, 8)
+z0 = z0.clamp(-3, 3)
+z0.requires_grad_()
+loss_of(z0).backward()
