@@ -1,0 +1,188 @@
+"""What happens at a backward: which leaves gradient reached, with what statistics."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gradprobe.capture.function_mode import SeeingMode
+from gradprobe.capture.graph_walk import GraphWalk, raw_graph
+from gradprobe.capture.leaf_watch import LeafWatch, WatchedLeaf
+from gradprobe.capture.memory import Memory
+from gradprobe.capture.torch_internals import node_counter
+from gradprobe.records.op import Callee, Kind
+from gradprobe.records.report import GradStats
+from gradprobe.records.tensor import CONNECTED, DERIVED, REQUIRES_GRAD
+
+_SECOND_ORDER = Callee("torch.autograd.grad", Kind.COMPUTE)
+
+
+def statistics(grad: Tensor) -> Tensor:
+    """Six numbers of a gradient, on its own device: norm, abs mean, max, min, zeros, nonfinite.
+
+    No temporary of the gradient's own size is made but one byte an element, and nothing is copied
+    to the host: that is `as_stats`, once, after the pass.
+    """
+    grad = grad.detach()
+    if grad.layout is not torch.strided:
+        grad = grad.to_dense()
+    count = grad.numel()
+    if not count:
+        return torch.zeros(6)
+    dtype = torch.promote_types(grad.dtype, torch.float32)
+    norm = torch.linalg.vector_norm
+    nonzero = norm(grad, 0, dtype=dtype)
+    return torch.stack(
+        (
+            norm(grad, 2, dtype=dtype),
+            norm(grad, 1, dtype=dtype) / count,
+            norm(grad, float("inf"), dtype=dtype),
+            norm(grad, -float("inf"), dtype=dtype),
+            1 - nonzero / count,
+            (~torch.isfinite(grad)).sum().to(norm(grad.new_zeros(1), 2, dtype=dtype).dtype),
+        )
+    )
+
+
+def as_stats(numbers: Tensor) -> GradStats:
+    """Those numbers on the host."""
+    norm, mean, largest, smallest, zeros, nonfinite = (float(n) for n in numbers.tolist())
+    return GradStats(norm, mean, largest, smallest, zeros, int(nonfinite))
+
+
+@dataclass(slots=True)
+class WatchedPass:
+    """One call of the engine, while it is written."""
+
+    how: Literal["backward", "grad"]
+    at_op: int
+    roots: tuple[int, ...]
+    inputs: tuple[int, ...]
+    place: int
+    reached: dict[int, GradStats | None] = field(default_factory=dict)
+    raised: str | None = None
+    nodes: int | None = None
+    edges: int | None = None
+
+
+class BackwardWatch:
+    """Wraps the one function through which both `backward` and `torch.autograd.grad` run."""
+
+    def __init__(
+        self,
+        mode: SeeingMode,
+        memory: Memory,
+        leaves: LeafWatch,
+        walk: GraphWalk,
+        say: Callable[[str], None],
+        raw: bool = False,
+    ) -> None:
+        self.mode = mode
+        self.memory = memory
+        self.leaves = leaves
+        self.walk = walk
+        self.say = say
+        self.passes: list[WatchedPass] = []
+        self.raw = raw
+        self.dot: str | None = None
+        self.thread = threading.get_ident()
+
+    def wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def _engine_run_backward(t_outputs: Any, *args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() != self.thread:
+                self.say("a backward pass ran in another thread: it was not seen")
+                return original(t_outputs, *args, **kwargs)
+            if self.mode.pauses:  # a checkpoint's own backward, inside the program's
+                return original(t_outputs, *args, **kwargs)
+            return self.run(original, t_outputs, args, kwargs, sys._getframe(1))
+
+        return _engine_run_backward
+
+    def run(
+        self, original: Callable[..., Any], outputs: Any, args: Any, kwargs: Any, frame: Any
+    ) -> Any:
+        """Run one pass of the program under watch; raises whatever the engine raises."""
+        journal = self.mode.journal
+        place = journal.stack.place(frame)
+        roots = tuple(t for t in outputs if isinstance(t, Tensor))
+        asked = args[3] if len(args) > 3 else ()
+        inputs = tuple(t for t in asked or () if isinstance(t, Tensor))
+        accumulate = bool(kwargs.get("accumulate_grad", False))
+        seen = WatchedPass(
+            how="backward" if accumulate else "grad",
+            at_op=len(journal.head),
+            roots=tuple(self.memory.meet(t, place).value for t in roots),
+            inputs=tuple(self.memory.meet(t, place).value for t in inputs),
+            place=place,
+        )
+        self.passes.append(seen)
+        seen.nodes, seen.edges = self.walk.count(roots)
+        if self.raw and roots:
+            self.dot = raw_graph(roots[0], seen.nodes)
+        handles, numbers = self.hook_leaves(seen)
+        self.mode.pauses += 1
+        try:
+            result = original(outputs, *args, **kwargs)
+        except RuntimeError as error:
+            seen.raised = str(error)
+            raise
+        finally:
+            for handle in handles:
+                handle.remove()
+            for value, measured in numbers.items():
+                seen.reached[value] = None if measured is None else as_stats(measured)
+            self.mode.pauses -= 1
+        if not accumulate:
+            self.gradients(seen, result, place)
+        return result
+
+    def hook_leaves(self, seen: WatchedPass) -> tuple[list[Any], dict[int, Tensor | None]]:
+        """A hook on every live leaf, for the time of this pass alone."""
+        handles: list[Any] = []
+        numbers: dict[int, Tensor | None] = {}
+        wanted = set(seen.inputs)
+        for leaf in self.leaves.leaves:
+            if wanted and leaf.values[-1] not in wanted:
+                continue
+            self.hook_leaf(leaf, handles, numbers)
+        return handles, numbers
+
+    def hook_leaf(
+        self, leaf: WatchedLeaf, handles: list[Any], numbers: dict[int, Tensor | None]
+    ) -> None:
+        tensor = leaf.ref()
+        if tensor is None or not tensor.requires_grad:
+            return
+        value = leaf.values[-1]
+        numbers[value] = None
+
+        def measure(grad: Tensor) -> None:
+            numbers[value] = statistics(grad)
+
+        handles.append(tensor.register_hook(measure))
+
+    def gradients(self, seen: WatchedPass, result: Any, place: int) -> None:
+        """Results of `torch.autograd.grad`: new values, detached by right unless a graph was made."""
+        journal = self.mode.journal
+        live = [g for g in result if isinstance(g, Tensor) and g.requires_grad]
+        if not live:
+            return
+        flags = REQUIRES_GRAD | DERIVED | CONNECTED
+        values = []
+        for grad in live:
+            values.append(journal.new_value(grad, flags))
+            ref = journal.identity.table.get(id(grad))
+            if ref is None:
+                journal.identity.add(grad, values[-1])
+            else:
+                ref.value = values[-1]
+        made_from = [*seen.roots, *seen.inputs]
+        journal.row(
+            journal.callee(_SECOND_ORDER), 0, 0, place, node_counter(), made_from, values
+        )

@@ -1,0 +1,151 @@
+"""From what the recorder noted to a frozen trace: places become frames, leaves get names."""
+
+from __future__ import annotations
+
+import platform
+from array import array
+from collections.abc import Sequence
+
+import torch
+
+import gradprobe
+from gradprobe.capture.grad_mode import Opening
+from gradprobe.capture.leaf_names import LeafNames
+from gradprobe.capture.naming import Naming
+from gradprobe.capture.recorder import Recorder
+from gradprobe.capture.source_map import SourceMap
+from gradprobe.records.backward import FunctionCall, GradRead, Pass
+from gradprobe.records.op import OpTable
+from gradprobe.records.report import Environment
+from gradprobe.records.sampling import ModuleCall, StageMark
+from gradprobe.records.source import Frame
+from gradprobe.records.tensor import ValueTable
+from gradprobe.records.trace import Region, Trace
+
+
+def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
+    """The trace of everything seen so far; the recorder may go on afterwards."""
+    journal = recorder.journal
+    sources = SourceMap()
+    frames: list[Frame | None] = [
+        None if place is None else sources.frame(*place) for place in journal.stack.places
+    ]
+    naming = Naming(sources)
+    names = LeafNames(recorder, frames, naming)
+    leaves = names.leaves()
+    return Trace(
+        environment=_environment(command),
+        frames=tuple(frames),
+        ops=OpTable(
+            callees=tuple(journal.callees),
+            head=array("q", journal.head),
+            site=array("i", journal.site),
+            sequence=array("q", journal.sequence),
+            inputs=array("i", journal.inputs),
+            inputs_end=array("i", journal.inputs_end),
+            outputs=array("i", journal.outputs),
+            outputs_end=array("i", journal.outputs_end),
+        ),
+        values=ValueTable(
+            metas=tuple(journal.metas),
+            meta=array("i", journal.meta),
+            flags=bytes(journal.flags),
+            at=array("i", journal.made_at),
+        ),
+        regions=tuple(_region(o, sources, frames) for o in recorder.grad_mode.openings),
+        leaves=leaves,
+        exits=tuple(recorder.memory.exits),
+        reentries=tuple(recorder.memory.reentries),
+        functions=tuple(
+            FunctionCall(
+                op=call.op,
+                inner_from=call.inner_from,
+                name=call.name,
+                explicit=call.explicit,
+                none_for=tuple(sorted(call.none_for)),
+                defined_at=None if call.code is None else sources.frame(call.code, 0),
+                reentrant_checkpoint=call.reentrant_checkpoint,
+            )
+            for call in recorder.functions.calls
+        ),
+        passes=tuple(_passes(recorder, frames, naming)),
+        stages=tuple(
+            StageMark(
+                s.name, s.step, s.sigma, s.value, s.at_op, frames[s.place], s.grad_fn, s.stats()
+            )
+            for s in recorder.stages
+        ),
+        calls=tuple(
+            ModuleCall(
+                module=c.module,
+                name=c.name,
+                depth=c.depth,
+                from_op=c.from_op,
+                to_op=c.to_op if c.to_op >= 0 else len(journal.head),
+                inputs=c.inputs,
+                outputs=c.outputs,
+                where=c.where,
+                at=frames[c.place],
+                grad_fn=c.grad_fn,
+                grad=c.stats(),
+            )
+            for c in recorder.modules.calls
+        ),
+        reads=tuple(GradRead(value, frames[place]) for value, place in recorder.leaves.reads),
+        raised=tuple(recorder.mode.raised),
+        stacks=dict(recorder.mode.stacks),
+        named_root=names.root(),
+        unseen=tuple(recorder.unseen),
+        record_bytes=journal.record_bytes(),
+        seconds=recorder.seconds,
+        autograd_dot=recorder.passes.dot,
+    )
+
+
+def _region(
+    opening: Opening | None, sources: SourceMap, frames: Sequence[Frame | None]
+) -> Region:
+    if opening is None:
+        return Region("no_grad", "unknown", None, None, "before")
+    if opening.decorated is not None:
+        frame = sources.decorator(opening.decorated, opening.by)
+        name = opening.decorated.co_qualname
+        return Region(opening.mode, opening.by, frame, name, "decorator")
+    return Region(opening.mode, opening.by, frames[opening.place], None, opening.how)
+
+
+def _passes(
+    recorder: Recorder, frames: Sequence[Frame | None], naming: Naming
+) -> list[Pass]:
+    found = []
+    for seen in recorder.passes.passes:
+        frame = frames[seen.place]
+        name = naming.receiver(frame) if frame is not None else None
+        found.append(
+            Pass(
+                how=seen.how,
+                at_op=seen.at_op,
+                roots=seen.roots,
+                inputs=seen.inputs,
+                at=frame,
+                root_name=name or "root",
+                reached=dict(seen.reached),
+                raised=seen.raised,
+                nodes=seen.nodes,
+                edges=seen.edges,
+            )
+        )
+    return found
+
+
+def _environment(command: Sequence[str]) -> Environment:
+    devices = ["cpu"]
+    if torch.cuda.is_available():
+        devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return Environment(
+        gradprobe=gradprobe.__version__,
+        torch=str(torch.__version__),
+        python=platform.python_version(),
+        devices=tuple(devices),
+        command=tuple(command),
+    )

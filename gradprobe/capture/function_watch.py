@@ -1,0 +1,172 @@
+"""Custom autograd.Functions and nn.Parameter: calls that no function mode sees."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradprobe.capture.function_mode import SeeingMode
+from gradprobe.capture.torch_internals import node_counter
+from gradprobe.records.op import GRAD_OFF, INSIDE_FUNCTION, Callee, Kind
+from gradprobe.records.tensor import CONNECTED, DERIVED, HOST, LEAF, PARAMETER, REQUIRES_GRAD
+
+_PARAMETER = Callee("torch.nn.Parameter", Kind.PARAMETER)
+_FROM_NUMPY = Callee("torch.from_numpy", Kind.HOST)
+
+
+@dataclass(slots=True)
+class WatchedFunction:
+    """One application of a custom Function while it is written."""
+
+    op: int
+    inner_from: int
+    name: str
+    explicit: tuple[int, ...]
+    code: Any
+    reentrant_checkpoint: bool
+    none_for: set[int] = field(default_factory=set)
+
+
+class FunctionWatch:
+    """Each application is one op from its tensor arguments to its results."""
+
+    def __init__(self, mode: SeeingMode, say: Callable[[str], None]) -> None:
+        self.mode = mode
+        self.say = say
+        self.calls: list[WatchedFunction] = []
+        self.handles: list[Any] = []
+        self.thread = threading.get_ident()
+
+    def wrap_apply(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() != self.thread:
+                self.say("a custom autograd.Function ran in another thread: it was not seen")
+                return original(cls, *args, **kwargs)
+            mode = self.mode
+            if mode.pauses:
+                return original(cls, *args, **kwargs)
+            frame = sys._getframe(1)
+            place = mode.journal.stack.place(frame)
+            inner_from = len(mode.journal.head)
+            explicit = [mode.memory.meet(a, place).value for a in args if isinstance(a, Tensor)]
+            mode.inside += 1
+            try:
+                result = original(cls, *args, **kwargs)
+            finally:
+                mode.inside -= 1
+            self.applied(cls, explicit, inner_from, result, place)
+            return result
+
+        return apply
+
+    def applied(
+        self, cls: Any, explicit: list[int], inner_from: int, result: Any, place: int
+    ) -> None:
+        journal = self.mode.journal
+        flags = 0
+        for value in explicit:
+            flags |= journal.flags[value]
+        inputs, outputs, nodes = list(explicit), [], []
+        for tensor in result if isinstance(result, tuple) else (result,):
+            if not isinstance(tensor, Tensor):
+                continue
+            ref = journal.identity.table.get(id(tensor))
+            made = flags & DERIVED
+            if ref is not None:
+                inputs.append(ref.value)  # what the ops inside made of it
+                made |= journal.flags[ref.value] & DERIVED
+            if tensor.requires_grad:
+                made |= REQUIRES_GRAD | (flags & CONNECTED)
+                nodes.append(tensor.grad_fn)
+            value = journal.new_value(tensor, made)
+            outputs.append(value)
+            if ref is not None:
+                ref.value = value
+            else:
+                journal.identity.add(tensor, value)
+        if not outputs:
+            return
+        callee = journal.callee(Callee(f"{cls.__name__}.apply", Kind.FUNCTION))
+        circumstances = 0 if torch.is_grad_enabled() else GRAD_OFF
+        region = self.mode.grad_mode.region if circumstances else 0
+        if self.mode.inside:
+            circumstances |= INSIDE_FUNCTION
+        row = journal.row(callee, circumstances, region, place, node_counter(), inputs, outputs)
+        call = WatchedFunction(
+            op=row,
+            inner_from=inner_from,
+            name=cls.__name__,
+            explicit=tuple(explicit),
+            code=getattr(cls.backward, "__code__", None),
+            reentrant_checkpoint=cls.__module__ == "torch.utils.checkpoint",
+        )
+        self.calls.append(call)
+        if nodes and flags & CONNECTED:
+            self.watch_backward(nodes[0], call)
+
+    def watch_backward(self, node: Any, call: WatchedFunction) -> None:
+        """Learn for which wanted argument the backward gives None."""
+        wanted = [edge[0] is not None for edge in node.next_functions]
+
+        def given(grad_inputs: Any, grad_outputs: Any) -> None:
+            for position, grad in enumerate(grad_inputs):
+                if grad is None and position < len(wanted) and wanted[position]:
+                    call.none_for.add(call.explicit[position])
+
+        self.handles.append(node.register_hook(given))
+
+    def wrap_parameter(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:
+            result = original(cls, *args, **kwargs)
+            if threading.get_ident() == self.thread and not self.mode.pauses:
+                data = args[0] if args else kwargs.get("data")
+                self.parameter(result, data, sys._getframe(1))
+            return result
+
+        return __new__
+
+    def parameter(self, tensor: Any, data: Any, frame: Any) -> None:
+        """nn.Parameter(x): x's values as a new leaf."""
+        journal = self.mode.journal
+        if not isinstance(tensor, Tensor) or id(tensor) in journal.identity.table:
+            return
+        place = journal.stack.place(frame)
+        inputs = []
+        flags = PARAMETER
+        if isinstance(data, Tensor):
+            inputs = [self.mode.memory.meet(data, place).value]
+            flags |= journal.flags[inputs[0]] & DERIVED
+        if tensor.requires_grad:
+            flags |= REQUIRES_GRAD | LEAF | DERIVED | CONNECTED
+        value = journal.new_value(tensor, flags)
+        journal.identity.add(tensor, value)
+        journal.row(journal.callee(_PARAMETER), 0, 0, place, node_counter(), inputs, [value])
+        if isinstance(data, Tensor):
+            self.mode.memory.viewed(data, tensor)
+        if tensor.requires_grad:
+            self.mode.leaves.made(tensor, value, "parameter", frame)
+
+    def wrap_from_numpy(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def from_numpy(array: Any) -> Any:
+            result = original(array)
+            if threading.get_ident() == self.thread and not self.mode.pauses:
+                journal = self.mode.journal
+                place = journal.stack.place(sys._getframe(1))
+                value = journal.new_value(result, HOST)
+                journal.identity.add(result, value)
+                journal.row(journal.callee(_FROM_NUMPY), 0, 0, place, 0, [], [value])
+                self.mode.memory.made_from_host(value, array, place)
+            return result
+
+        return from_numpy
+
+    def remove(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+        self.handles.clear()

@@ -1,0 +1,64 @@
+"""Walking grad_fn: how large the autograd graph is that a backward starts on.
+
+torch 2.13 crashes when a chain deeper than some 45 000 nodes is freed after each of its nodes was
+wrapped as a Python object, and walking wraps. So all walks of one run share a bound well below it;
+what was cut off is said, never guessed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from gradprobe.capture.torch_internals import sequence_number
+
+BOUND = 20_000
+
+
+class GraphWalk:
+    """Counts nodes and edges below given tensors, iteratively, within one run's bound."""
+
+    def __init__(self, bound: int = BOUND) -> None:
+        self.left = bound
+
+    def count(self, roots: Sequence[Tensor]) -> tuple[int | None, int | None]:
+        """(nodes, edges) reachable through `next_functions`, or (None, None) past the bound."""
+        waiting: list[Any] = [t.grad_fn for t in roots if t.grad_fn is not None]
+        seen: set[tuple[int, str, int]] = set()
+        edges = 0
+        while waiting:
+            node = waiting.pop()
+            # AccumulateGrad nodes all carry the highest number: they are told apart by identity,
+            # which holds because the graph keeps them alive.
+            mark = (sequence_number(node), node.name(), _accumulates_into(node))
+            if mark in seen:
+                continue
+            seen.add(mark)
+            self.left -= 1
+            if self.left <= 0:
+                return None, None
+            for following, _ in node.next_functions:
+                if following is not None:
+                    edges += 1
+                    waiting.append(following)
+        return len(seen), edges
+
+
+def _accumulates_into(node: Any) -> int:
+    variable = getattr(node, "variable", None)
+    return id(variable) if variable is not None else 0
+
+
+def raw_graph(root: Tensor, nodes: int | None) -> str | None:
+    """The autograd graph as it stands, drawn by torchviz, in DOT; None past what it can draw.
+
+    torchviz recurses, once a node in depth.
+    """
+    if nodes is None or nodes > sys.getrecursionlimit() // 3:
+        return None
+    from torchviz import make_dot
+
+    return str(make_dot(root).source)

@@ -1,0 +1,129 @@
+"""Which tensor is which: numbers for values, through weak references and shared memory.
+
+`id()` is reused as soon as a tensor dies, so every entry carries a weak reference that takes it
+out of the table at death. A value is a tensor between two writes; writing gives a new number.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+
+
+class TensorRef(weakref.ref[Tensor]):
+    """A live tensor's entry: its key in the table and the number of its current value."""
+
+    __slots__ = ("key", "storage", "value")
+
+    key: int
+    value: int
+    storage: int
+
+
+class Identity:
+    """The live tensors that were seen, by `id()`; and, for those that share memory, by storage."""
+
+    __slots__ = ("_gone", "by_storage", "table")
+
+    def __init__(self) -> None:
+        self.table: dict[int, TensorRef] = {}
+        self.by_storage: dict[int, list[TensorRef]] = {}
+        table, by_storage = self.table, self.by_storage
+
+        def gone(ref: Any) -> None:
+            if table.get(ref.key) is ref:
+                del table[ref.key]
+            if ref.storage:
+                sharing = by_storage.get(ref.storage)
+                if sharing is not None:
+                    sharing[:] = [other for other in sharing if other is not ref]
+                    if not sharing:
+                        del by_storage[ref.storage]
+
+        self._gone = gone
+
+    def add(self, tensor: Tensor, value: int) -> TensorRef:
+        """Enter a tensor that was not in the table, as `value`."""
+        ref = TensorRef(tensor, self._gone)
+        ref.key = id(tensor)
+        ref.value = value
+        ref.storage = 0
+        self.table[ref.key] = ref
+        return ref
+
+    def share(self, tensor: Tensor, ref: TensorRef) -> None:
+        """Remember that others may share this tensor's memory (it is, or has, a view)."""
+        if ref.storage:
+            return
+        storage = storage_of(tensor)
+        if storage:
+            ref.storage = storage
+            self.by_storage.setdefault(storage, []).append(ref)
+
+    def sharing(self, tensor: Tensor, ref: TensorRef) -> Iterator[TensorRef]:
+        """The other live tensors whose memory overlaps that of `tensor`."""
+        if not ref.storage:
+            return
+        for other in list(self.by_storage.get(ref.storage, ())):
+            if other is not ref:
+                alias = other()
+                if alias is not None and overlap(tensor, alias):
+                    yield other
+
+    def same_storage(self, tensor: Tensor) -> TensorRef | None:
+        """Some live tensor, known to be shared, with the memory of `tensor`."""
+        storage = storage_of(tensor)
+        found = self.by_storage.get(storage) if storage else None
+        return found[-1] if found else None
+
+    def clear(self) -> None:
+        self.table.clear()
+        self.by_storage.clear()
+
+
+def storage_of(tensor: Tensor) -> int:
+    """The address of the storage object, or 0 for a tensor without one (sparse, some subclasses)."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):
+        return 0
+
+
+def overlap(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors on one storage have an element in common.
+
+    Exact when both step through memory with the same strides (slices and chunks of one tensor do);
+    otherwise the spans of memory are compared, which may say yes too often, never no wrongly.
+    """
+    first_a, first_b = a.storage_offset(), b.storage_offset()
+    if a.numel() == 0 or b.numel() == 0:
+        return False
+    width_a, width_b = a.element_size(), b.element_size()
+    last_a = first_a + sum((n - 1) * s for n, s in zip(a.shape, a.stride(), strict=True))
+    last_b = first_b + sum((n - 1) * s for n, s in zip(b.shape, b.stride(), strict=True))
+    if (last_a + 1) * width_a <= first_b * width_b or (last_b + 1) * width_b <= first_a * width_a:
+        return False
+    if width_a != width_b or a.stride() != b.stride():
+        return True
+    # The same strides: the offset between them, written in those strides, says by how many places
+    # they are shifted in each dimension. A shift of a whole extent leaves nothing in common.
+    shift = first_b - first_a
+    steps = sorted(
+        zip(a.stride(), a.shape, b.shape, strict=True), key=lambda step: step[0], reverse=True
+    )
+    for stride, size_a, size_b in steps:
+        if stride == 0:
+            continue
+        moved = round(shift / stride) if stride == steps[-1][0] else _towards_zero(shift, stride)
+        shift -= moved * stride
+        if moved >= size_a or -moved >= size_b:
+            return False
+    return shift == 0
+
+
+def _towards_zero(number: int, divisor: int) -> int:
+    quotient = abs(number) // divisor
+    return quotient if number >= 0 else -quotient

@@ -1,0 +1,106 @@
+"""Tensors that the program made to require grad."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from torch import Tensor
+from torch.nn import Parameter
+
+from gradprobe.capture.identity import TensorRef
+from gradprobe.capture.journal import Journal
+from gradprobe.records.sampling import Made, Where
+from gradprobe.records.tensor import CONNECTED, DERIVED, LEAF, PARAMETER, REQUIRES_GRAD
+
+
+@dataclass(slots=True)
+class WatchedLeaf:
+    """One leaf while the program runs; its tensor is known by number only."""
+
+    ref: TensorRef
+    values: list[int]
+    made: Made
+    where: Where
+    is_parameter: bool
+    place: int
+    requires_grad: bool = True
+    in_module: bool = False
+    frozen_at: int = 0
+
+
+@dataclass(slots=True)
+class LeafWatch:
+    """The leaves, in the order in which they were made."""
+
+    journal: Journal
+    leaves: list[WatchedLeaf] = field(default_factory=list)
+    by_value: dict[int, WatchedLeaf] = field(default_factory=dict)
+    reads: list[tuple[int, int]] = field(default_factory=list)
+
+    def made(self, tensor: Tensor, value: int, made: Made, frame: FrameType | None) -> None:
+        """A tensor that requires grad came into being."""
+        self.enter(
+            WatchedLeaf(
+                ref=self.journal.identity.table[id(tensor)],
+                values=[value],
+                made=made,
+                where=self.journal.stack.stack(frame),
+                is_parameter=isinstance(tensor, Parameter),
+                place=self.journal.stack.place(frame),
+            )
+        )
+
+    def enter(self, leaf: WatchedLeaf) -> None:
+        self.leaves.append(leaf)
+        for value in leaf.values:
+            self.by_value[value] = leaf
+
+    def written(self, before: int, value: int) -> None:
+        """The values of a leaf changed in place, as an optimiser's step does."""
+        leaf = self.by_value.get(before)
+        if leaf is not None:
+            leaf.values.append(value)
+            self.by_value[value] = leaf
+
+    def switched(self, tensor: Tensor, by_method: bool, frame: FrameType | None) -> None:
+        """`requires_grad_(flag)` or the setter was called on a tensor."""
+        journal = self.journal
+        place = journal.stack.place(frame)
+        ref = journal.identity.table.get(id(tensor))
+        known = ref is not None
+        if ref is None:
+            # Met before the call it would require grad or not: what counts is what it does now.
+            ref = journal.meet(tensor)
+        value = ref.value
+        leaf = self.by_value.get(value)
+        if not tensor.requires_grad:
+            journal.flags[value] &= ~(REQUIRES_GRAD | LEAF | CONNECTED)
+            if leaf is not None:
+                leaf.requires_grad = False
+                leaf.frozen_at = place
+            elif not isinstance(tensor, Parameter):
+                self.made(tensor, value, "requires_grad_", frame)
+                self.leaves[-1].requires_grad = False
+                self.leaves[-1].frozen_at = place
+            return
+        if not tensor.is_leaf:
+            return
+        if leaf is not None:
+            leaf.requires_grad, leaf.frozen_at = True, 0
+        elif not (isinstance(tensor, Parameter) and not known):
+            self.made(tensor, value, "requires_grad_" if by_method else "setter", frame)
+        journal.flags[value] |= REQUIRES_GRAD | LEAF | DERIVED | CONNECTED
+        if isinstance(tensor, Parameter):
+            journal.flags[value] |= PARAMETER
+
+    def registered(self, parameter: Any) -> None:
+        """A parameter became part of a module: the model's, not a leaf the program optimises."""
+        ref = self.journal.identity.table.get(id(parameter))
+        leaf = self.by_value.get(ref.value) if ref is not None else None
+        if leaf is not None:
+            leaf.in_module = True
+
+    def grad_read(self, value: int, place: int) -> None:
+        self.reads.append((value, place))

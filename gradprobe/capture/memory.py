@@ -1,0 +1,177 @@
+"""Where values hide from the list of arguments: shared memory, and data that left torch."""
+
+from __future__ import annotations
+
+import math
+import sys
+import weakref
+from typing import Any
+
+from torch import Tensor
+
+from gradprobe.capture.identity import TensorRef
+from gradprobe.capture.journal import Journal
+from gradprobe.capture.leaf_watch import LeafWatch
+from gradprobe.records.op import Callee, Kind
+from gradprobe.records.tensor import DERIVED, HOST, LEAF, PARAMETER, REQUIRES_GRAD
+from gradprobe.records.trace import Exit, Reentry
+
+_ALIAS = Callee("write through shared memory", Kind.ALIAS)
+_RETURN = Callee("data from outside torch", Kind.REENTRY)
+_VIEW = Callee("memory shared with a tensor", Kind.VIEW)
+
+
+class Memory:
+    """Aliases of live tensors, and what left torch and came back."""
+
+    __slots__ = ("_arrays", "_lists", "exits", "follow_all", "journal", "leaves", "met_as", "numbers", "reentries")
+
+    def __init__(self, journal: Journal, leaves: LeafWatch, follow_all: bool) -> None:
+        self.journal = journal
+        self.leaves = leaves
+        # Exits are kept for values that come from a leaf; from any tensor when the user named
+        # leaves that torch does not know as such.
+        self.follow_all = follow_all
+        self.met_as: dict[int, tuple[int, int]] = {}
+        self.exits: list[Exit] = []
+        self.reentries: list[Reentry] = []
+        # A Python number that left, by its value: exact, so a coincidence is out of the question
+        # for all but the round ones, which are not kept.
+        self.numbers: dict[float, int] = {}
+        self._lists: dict[int, tuple[tuple[Any, ...], int]] = {}
+        self._arrays: list[tuple[int, int, weakref.ref[Any], int]] = []
+
+    def meet(self, tensor: Tensor, place: int, position: int = 0) -> TensorRef:
+        """The entry of a tensor, made now if no op was seen to make the tensor.
+
+        `position` is the tensor's among the arguments of the op at `place`: it leads to a name.
+        """
+        journal = self.journal
+        ref = journal.identity.table.get(id(tensor))
+        if ref is not None:
+            return ref
+        ref = journal.meet(tensor)
+        flags = journal.flags[ref.value]
+        if not flags & PARAMETER:
+            self.met_as[ref.value] = (place, position)
+        if flags & LEAF and not flags & PARAMETER:
+            self.leaves.made(tensor, ref.value, "met", sys._getframe(3))
+        if flags & (REQUIRES_GRAD | PARAMETER):
+            return ref
+        twin = journal.identity.same_storage(tensor)
+        if twin is not None:
+            self._pseudo(_VIEW, place, [twin.value], [ref.value])
+            journal.identity.share(tensor, ref)
+        elif self._arrays:
+            self.came_back(tensor, ref.value, place)
+        return ref
+
+    def viewed(self, first: Tensor, result: Any) -> None:
+        """The result of a viewing op may share memory with its first argument."""
+        table = self.journal.identity.table
+        base = table.get(id(first))
+        for item in (result,) if isinstance(result, Tensor) else result:
+            if item is first or not isinstance(item, Tensor):
+                continue
+            ref = table.get(id(item))
+            if ref is not None and base is not None:
+                self.journal.identity.share(first, base)
+                if not ref.storage:
+                    self.journal.identity.share(item, ref)
+
+    def wrote(self, tensor: Tensor, index: int) -> None:
+        """A write reached every live alias whose memory overlaps: each gets a new value."""
+        journal = self.journal
+        ref = journal.identity.table.get(id(tensor))
+        if ref is None or not ref.storage:
+            return
+        for other in journal.identity.sharing(tensor, ref):
+            alias = other()
+            if alias is None:
+                continue
+            old = other.value
+            flags = journal.flags[old] | (journal.flags[ref.value] & DERIVED)
+            if not alias.requires_grad:
+                flags &= ~REQUIRES_GRAD
+            value = journal.new_value(alias, flags)
+            self._pseudo(_ALIAS, journal.site[index], [old, ref.value], [value])
+            other.value = value
+
+    def left(
+        self, op: int, through: str, inputs: list[int], args: tuple[Any, ...], result: Any
+    ) -> None:
+        """A tensor's values left torch."""
+        number = len(self.exits)
+        value = inputs[0]
+        self.exits.append(Exit(op, value, through))
+        if isinstance(result, float) and math.isfinite(result) and not (result * 64).is_integer():
+            self.numbers[result] = number
+        elif isinstance(result, list) and result:
+            self._lists[id(result)] = (_fingerprint(result), number)
+        elif hasattr(result, "__array_interface__"):
+            tensor = args[0]
+            start = tensor.data_ptr()
+            end = start + tensor.numel() * tensor.element_size()
+            self._arrays.append((start, end, weakref.ref(result), number))
+
+    def number_used(self, number: float, inputs: list[int], place: int) -> None:
+        """A Python number that is bit for bit one that left is an argument of an op."""
+        exit = self.numbers.get(number)
+        if exit is None:
+            return
+        source = self.exits[exit]
+        journal = self.journal
+        value = len(journal.flags)
+        journal.flags.append(HOST | DERIVED)
+        journal.meta.append(journal.meta[source.value])
+        journal.made_at.append(len(journal.head))
+        op = self._pseudo(_RETURN, place, [source.value], [value])
+        self.reentries.append(Reentry(exit, op, value, proven=True))
+        inputs.append(value)
+
+    def came_back(self, tensor: Tensor, value: int, place: int) -> None:
+        """A tensor on the memory of an array that had left."""
+        start = tensor.data_ptr()
+        for first, end, array, exit in self._arrays:
+            if first <= start < end and array() is not None:
+                op = self._pseudo(_RETURN, place, [self.exits[exit].value], [value])
+                self.reentries.append(Reentry(exit, op, value, proven=True))
+                return
+
+    def made_from_host(self, value: int, data: Any, place: int) -> None:
+        """A tensor was made from a list or an array: is it one that had left?"""
+        exit = self._exit_of(data)
+        if exit is not None:
+            op = self._pseudo(_RETURN, place, [self.exits[exit].value], [value])
+            self.reentries.append(Reentry(exit, op, value, proven=True))
+
+    def _exit_of(self, data: Any) -> int | None:
+        if isinstance(data, list):
+            known = self._lists.get(id(data))
+            # The list itself is not kept alive: its ends tell it from a later one at its address.
+            return known[1] if known and known[0] == _fingerprint(data) else None
+        while data is not None:
+            for _, _, array, exit in reversed(self._arrays):
+                if array() is data:
+                    return exit
+            data = getattr(data, "base", None)
+        return None
+
+    def _pseudo(self, callee: Callee, place: int, inputs: list[int], outputs: list[int]) -> int:
+        """A row for something that was no call."""
+        journal = self.journal
+        index = journal.row(journal.callee(callee), 0, 0, place, 0, inputs, outputs)
+        for value in outputs:
+            journal.made_at[value] = index
+        return index
+
+
+def _fingerprint(data: list[Any]) -> tuple[Any, ...]:
+    """The length and the two ends of a nested list."""
+    first: Any = data
+    last: Any = data
+    while isinstance(first, list) and first:
+        first = first[0]
+    while isinstance(last, list) and last:
+        last = last[-1]
+    return len(data), repr(first), repr(last)

@@ -1,0 +1,140 @@
+"""Calls of modules, by torch's own global hooks: among them are the denoiser's."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from torch.nn import Module
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_parameter_registration_hook,
+)
+
+from gradprobe.capture.backward_hooks import as_stats, statistics
+from gradprobe.capture.function_mode import SeeingMode
+from gradprobe.capture.leaf_watch import LeafWatch
+from gradprobe.records.report import GradStats
+from gradprobe.records.sampling import Where
+from gradprobe.records.tensor import CONNECTED
+
+# A sampler that is itself a module, a wrapper, the denoiser: calls below these are layers.
+_DEEPEST = 2
+_MOST = 20_000
+
+
+@dataclass(slots=True)
+class WatchedCall:
+    """One module call while it is written."""
+
+    module: int
+    name: str
+    depth: int
+    from_op: int
+    where: Where
+    place: int
+    to_op: int = -1
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+    grad_fn: str | None = None
+    measured: Tensor | None = None
+
+    def stats(self) -> GradStats | None:
+        return None if self.measured is None else as_stats(self.measured)
+
+
+class ModuleWatch:
+    """Records the outermost module calls; counts depth for all."""
+
+    def __init__(self, mode: SeeingMode, leaves: LeafWatch) -> None:
+        self.mode = mode
+        self.leaves = leaves
+        self.depth = 0
+        self.calls: list[WatchedCall] = []
+        self._open: list[WatchedCall | None] = []
+        self._numbers: weakref.WeakKeyDictionary[Module, int] = weakref.WeakKeyDictionary()
+        self._count = 0
+        self.handles: list[Any] = []
+
+    def install(self) -> None:
+        self.handles = [
+            register_module_forward_pre_hook(self.entering),
+            register_module_forward_hook(self.left, with_kwargs=True, always_call=True),
+            register_module_parameter_registration_hook(self.registered),
+        ]
+
+    def remove(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+        self.handles = []
+
+    def registered(self, module: Module, name: str, parameter: Any) -> None:
+        self.leaves.registered(parameter)
+
+    def entering(self, module: Module, args: Any) -> None:
+        if self.mode.pauses:
+            return
+        call: WatchedCall | None = None
+        if self.depth <= _DEEPEST and len(self.calls) < _MOST:
+            journal = self.mode.journal
+            frame = sys._getframe(1)
+            number = self._numbers.get(module)
+            if number is None:
+                number = self._numbers[module] = self._count
+                self._count += 1
+            call = WatchedCall(
+                module=number,
+                name=type(module).__name__,
+                depth=self.depth,
+                from_op=len(journal.head),
+                where=journal.stack.stack(frame),
+                place=journal.stack.place(frame),
+            )
+            self.calls.append(call)
+        self._open.append(call)
+        self.depth += 1
+
+    def left(self, module: Module, args: Any, kwargs: Any, output: Any) -> None:
+        if self.mode.pauses or not self._open:
+            return
+        self.depth -= 1
+        call = self._open.pop()
+        if call is None:
+            return
+        journal = self.mode.journal
+        call.to_op = len(journal.head)
+        inputs: list[int] = []
+        self.mode.collect(args, inputs, call.place)
+        self.mode.collect(kwargs.values(), inputs, call.place)
+        call.inputs = tuple(inputs)
+        outputs = list(_tensors(output))
+        call.outputs = tuple(self.mode.memory.meet(t, call.place).value for t in outputs)
+        if call.depth == 0 and outputs:
+            first = outputs[0]
+            if journal.flags[call.outputs[0]] & CONNECTED and not first.is_leaf:
+                node = first.grad_fn
+                call.grad_fn = node.name() if node is not None else None
+
+                def measure(grad: Tensor, call: WatchedCall = call) -> None:
+                    call.measured = statistics(grad)
+
+                self.handles.append(first.register_hook(measure))
+
+
+def _tensors(output: Any) -> Any:
+    """The tensors of a module's result: one, a tuple, or a mapping such as a ModelOutput."""
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, (list, tuple)):
+        for item in output:
+            yield from _tensors(item)
+    elif isinstance(output, dict):
+        for item in output.values():
+            yield from _tensors(item)
+    elif hasattr(output, "__dataclass_fields__"):
+        for name in output.__dataclass_fields__:
+            yield from _tensors(getattr(output, name))

@@ -1,0 +1,120 @@
+"""From `(code, lasti)` to file, line and column; only `build` asks for it."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from types import CodeType
+
+from gradprobe.records.source import Frame
+
+
+class SourceMap:
+    """Frames of places in code, and the syntax around them. Files are read and parsed once."""
+
+    def __init__(self) -> None:
+        self._positions: dict[int, list[tuple[int | None, ...]]] = {}
+        self._trees: dict[str, ast.Module | None] = {}
+
+    def frame(self, code: CodeType, lasti: int) -> Frame:
+        """The span of source of one instruction."""
+        positions = self._positions.get(id(code))
+        if positions is None:
+            positions = self._positions[id(code)] = list(code.co_positions())
+        line, end_line, col, end_col = positions[lasti // 2]
+        start = line or code.co_firstlineno
+        text = linecache.getline(code.co_filename, start).rstrip("\r\n")
+        last = text if end_line in (None, start) else self.line(code.co_filename, end_line or start)
+        return Frame(
+            file=code.co_filename,
+            line=start,
+            end_line=end_line or start,
+            col=_characters(text, col or 0),
+            end_col=_characters(last, end_col) if end_col is not None else len(text),
+            function=code.co_qualname,
+            source=text,
+        )
+
+    def decorator(self, code: CodeType, by: str) -> Frame:
+        """The decorator of a function that switches gradient off, e.g. `@torch.no_grad()`.
+
+        Where several stand above the function, it is the one that names the context manager;
+        else the first, which is where the function's code begins.
+        """
+        line = code.co_firstlineno
+        short = by.removeprefix("torch.").split("(")[0]
+        for node in self._functions_at(code):
+            for decorator in node.decorator_list:
+                if short in ast.unparse(decorator):
+                    line = decorator.lineno
+                    break
+        text = self.line(code.co_filename, line)
+        start = len(text) - len(text.lstrip())
+        return Frame(
+            file=code.co_filename,
+            line=line,
+            end_line=line,
+            col=start,
+            end_col=len(text),
+            function=code.co_qualname,
+            source=text,
+        )
+
+    def line(self, file: str, number: int) -> str:
+        return linecache.getline(file, number).rstrip("\r\n")
+
+    def tree(self, file: str) -> ast.Module | None:
+        """The file's syntax tree, or None where it cannot be read or parsed."""
+        if file not in self._trees:
+            text = "".join(linecache.getlines(file))
+            try:
+                self._trees[file] = ast.parse(text) if text else None
+            except (SyntaxError, ValueError):
+                self._trees[file] = None
+        return self._trees[file]
+
+    def path_to(self, frame: Frame) -> list[ast.AST]:
+        """The syntax nodes that contain a frame's span, outermost first."""
+        node: ast.AST | None = self.tree(frame.file)
+        start = (frame.line, _bytes(frame.source, frame.col))
+        found: list[ast.AST] = []
+        while node is not None:
+            found.append(node)
+            node = next((c for c in ast.iter_child_nodes(node) if _holds(c, start, frame)), None)
+        return found
+
+    def _functions_at(self, code: CodeType) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+        tree = self.tree(code.co_filename)
+        if tree is None:
+            return []
+        return [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            and node.name == code.co_name
+            and code.co_firstlineno in (node.lineno, *(d.lineno for d in node.decorator_list))
+        ]
+
+
+def _holds(node: ast.AST, start: tuple[int, int], frame: Frame) -> bool:
+    line = getattr(node, "lineno", None)
+    if line is None:  # operators, contexts, arguments: no place of their own
+        return any(_holds(child, start, frame) for child in ast.iter_child_nodes(node))
+    decorators = getattr(node, "decorator_list", ())
+    first = min([(line, node.col_offset), *((d.lineno, d.col_offset) for d in decorators)])  # type: ignore[attr-defined]
+    last = (node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+    end = (frame.end_line, frame.end_col if frame.end_line != frame.line else -1)
+    if end[1] == -1:
+        return first <= start < last and (frame.end_line <= last[0])
+    return first <= start and (frame.end_line, _bytes(frame.source, end[1])) <= last
+
+
+def _characters(text: str, offset: int) -> int:
+    """Python counts columns in bytes of UTF-8; people and editors count characters."""
+    if text.isascii():
+        return offset
+    return len(text.encode()[:offset].decode(errors="ignore"))
+
+
+def _bytes(text: str, column: int) -> int:
+    return column if text.isascii() else len(text[:column].encode())

@@ -1,0 +1,61 @@
+"""The only file that touches private names of torch. Each is checked when a probe starts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.autograd
+from torch.nn.modules import module as _module
+
+# The number of autograd nodes made so far in this thread; it grows by one a node.
+node_counter: Callable[[], int] = torch._C._autograd._get_sequence_nr
+
+# The module whose `_engine_run_backward` both `backward` and `grad` call.
+engine_owner: Any = torch.autograd
+ENGINE_ENTRY = "_engine_run_backward"
+
+
+def sequence_number(node: Any) -> int:
+    """The node's place in the order of creation."""
+    return int(node._sequence_nr())
+
+
+class EagerStance:
+    """Code under `torch.compile` runs as plain Python from `begin` to `end`.
+
+    Importing the compiler takes seconds, so nothing happens until the program itself needs it.
+    """
+
+    __slots__ = ("_stance",)
+
+    def __init__(self) -> None:
+        self._stance: Any = None
+
+    @property
+    def begun(self) -> bool:
+        return self._stance is not None
+
+    @staticmethod
+    def compiler_loaded() -> bool:
+        return "torch._dynamo" in sys.modules
+
+    def begin(self) -> None:
+        if self._stance is None:
+            self._stance = torch.compiler.set_stance("force_eager")
+
+    def end(self) -> None:
+        if self._stance is not None:
+            self._stance.__exit__(None, None, None)
+            self._stance = None
+
+
+def global_module_hooks() -> dict[str, Any]:
+    """The dictionaries of global module hooks, for a check that nothing of ours stays in them."""
+    return {
+        "forward_pre": _module._global_forward_pre_hooks,
+        "forward": _module._global_forward_hooks,
+        "parameter": _module._global_parameter_registration_hooks,
+    }

@@ -1,0 +1,69 @@
+"""What happened when the program asked for gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from gradprobe.records.report import GradStats
+from gradprobe.records.source import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One call of the autograd engine by the program.
+
+    `roots` are values; `inputs` the values asked for (`torch.autograd.grad`, `inputs=`), empty for
+    all leaves. `at_op` is how many ops had been seen. `reached` maps a leaf's value at that moment
+    to its gradient's statistics, or to None where no gradient arrived. `raised` is torch's message.
+    """
+
+    how: Literal["backward", "grad"]
+    at_op: int
+    roots: tuple[int, ...]
+    inputs: tuple[int, ...]
+    at: Frame | None
+    root_name: str
+    reached: Mapping[int, GradStats | None]
+    raised: str | None
+    nodes: int | None
+    edges: int | None
+    # (nodes are counted only up to a bound; None says the graph was larger)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """One application of a custom autograd.Function.
+
+    `op` is its row among the ops, `inner_from` the row of the first op seen inside its forward.
+    `explicit` are the values passed as arguments; `none_for` those for which its backward gave
+    None although autograd asked for a gradient. `made_at` is where its class was defined.
+    """
+
+    op: int
+    inner_from: int
+    name: str
+    explicit: tuple[int, ...]
+    none_for: tuple[int, ...]
+    defined_at: Frame | None
+    reentrant_checkpoint: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GradRead:
+    """The program read `.grad` of a tensor that is no leaf and does not retain its gradient."""
+
+    value: int
+    at: Frame | None
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedOp:
+    """An op that raised instead of returning: which, where, and with what message."""
+
+    callee: str
+    at_op: int
+    site: int
+    inputs: tuple[int, ...]
+    message: str

@@ -1,0 +1,73 @@
+"""Points of the sampler: leaves, stages, module calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gradprobe.records.report import GradStats
+from gradprobe.records.source import Frame
+
+Made = Literal["requires_grad", "requires_grad_", "setter", "parameter", "met", "named", "inferred"]
+
+
+@dataclass(frozen=True, slots=True)
+class LeafMark:
+    """A tensor that the program made to require grad, or that the user named as one.
+
+    `values` are its values in order, one more after each write to it. `made` says how it became a
+    leaf; `met` is a tensor that already required grad when an op first used it. `frozen_at` is
+    where `requires_grad_(False)` was called on it last.
+    """
+
+    name: str
+    function: str
+    values: tuple[int, ...]
+    at: Frame | None
+    made: Made
+    requires_grad: bool
+    is_parameter: bool
+    in_module: bool
+    frozen_at: Frame | None
+    statement: Frame | None  # the whole assignment that named it
+
+
+@dataclass(frozen=True, slots=True)
+class StageMark:
+    """One `tap`, or one input or output of a module call."""
+
+    name: str
+    step: int | None
+    sigma: float | None
+    value: int
+    at_op: int
+    at: Frame | None
+    grad_fn: str | None
+    grad: GradStats | None
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A call stack, outermost first: (activation, code, position) of each frame of user code.
+
+    An activation number is the same for the same running frame only while that frame runs.
+    """
+
+    frames: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleCall:
+    """One call of an nn.Module, with the ops it spans: `[from_op, to_op)`."""
+
+    module: int
+    name: str
+    depth: int
+    from_op: int
+    to_op: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    where: Where
+    at: Frame | None
+    grad_fn: str | None = None
+    grad: GradStats | None = None

@@ -1,0 +1,79 @@
+"""The trace: everything that one run showed. Frozen, without tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gradprobe.records.backward import FunctionCall, GradRead, Pass, RaisedOp
+from gradprobe.records.op import OpTable
+from gradprobe.records.report import Environment
+from gradprobe.records.sampling import LeafMark, ModuleCall, StageMark, Where
+from gradprobe.records.source import Frame
+from gradprobe.records.tensor import ValueTable
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A stretch in which gradient recording was off.
+
+    `opened_by` is the `with`, the call, or the decorator line; None when it was off before the
+    probe began or was switched where no Python frame was seen. `by` names what did it
+    (`torch.no_grad`); `decorated` is the decorated function's name, if it was a decorator.
+    """
+
+    mode: Literal["no_grad", "inference"]
+    by: str
+    opened_by: Frame | None
+    decorated: str | None
+    how: Literal["with", "decorator", "call", "before"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Values left torch: which value, by which op, and through what (`item`, `numpy` ...)."""
+
+    op: int
+    value: int
+    through: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reentry:
+    """Values came back as `value` at `op`; `proven` when it is the very object or number."""
+
+    exit: int
+    op: int
+    value: int
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What was seen, from `start` to `stop`."""
+
+    environment: Environment
+    frames: tuple[Frame | None, ...]
+    ops: OpTable
+    values: ValueTable
+    regions: tuple[Region, ...]
+    leaves: tuple[LeafMark, ...]
+    exits: tuple[Exit, ...]
+    reentries: tuple[Reentry, ...]
+    functions: tuple[FunctionCall, ...]
+    passes: tuple[Pass, ...]
+    stages: tuple[StageMark, ...]
+    calls: tuple[ModuleCall, ...]
+    reads: tuple[GradRead, ...]
+    raised: tuple[RaisedOp, ...]
+    # The stack at an op that may be a cut, where it was taken.
+    stacks: Mapping[int, Where]
+    named_root: tuple[int, str, Frame | None] | None
+    unseen: tuple[str, ...]
+    record_bytes: int
+    seconds: float
+    autograd_dot: str | None = field(default=None)
+
+    def frame_of(self, op: int) -> Frame | None:
+        return self.frames[self.ops.site[op]]
