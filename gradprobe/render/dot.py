@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape as escape_html
+from itertools import pairwise
 
 import graphviz
 from rich.cells import cell_len
 
 from gradprobe.records.report import Report
+from gradprobe.render.rows import rows
 from gradprobe.render.scene import Scene, Shape, Wire, scene
 
 SANS = "Helvetica"
@@ -47,12 +49,26 @@ def source(drawn: Scene, rankdir: str = "LR") -> str:
         edge_attr={"fontname": SANS, "fontsize": "10", "arrowsize": "0.7"},
     )
     names = {shape.key: f"n{i}" for i, shape in enumerate(drawn.shapes)}
+    placed = rows(drawn)
     for shape in drawn.shapes:
         graph.node(names[shape.key], **_node(shape))
     for wire in drawn.wires:
-        graph.edge(names[wire.tail], names[wire.head], **_edge(wire))
+        turns = placed.row[wire.tail] != placed.row[wire.head]
+        free = {"constraint": "false"} if turns else {}
+        graph.edge(names[wire.tail], names[wire.head], **_edge(wire), **free)
+    if len(placed.starts) > 1:
+        _stack(graph, [[names[key] for key in start] for start in placed.starts])
     text: str = graph.source
     return text
+
+
+def _stack(graph: graphviz.Digraph, starts: list[list[str]]) -> None:
+    """Rows below each other: their first boxes share a rank, in order by invisible arrows."""
+    with graph.subgraph(graph_attr={"rank": "same"}) as column:
+        for name in (name for start in starts for name in start):
+            column.node(name)
+        for (upper, *_), (lower, *_) in pairwise(starts):
+            column.edge(upper, lower, style="invis")
 
 
 def _node(shape: Shape) -> dict[str, str]:
@@ -75,7 +91,11 @@ def _node(shape: Shape) -> dict[str, str]:
 
 def _edge(wire: Wire) -> dict[str, str]:
     look = wire.look
-    label = {"label": _table(_row(_font(wire.label, look.text, 10)))} if wire.label else {}
+    label = (
+        {"label": _table(_row(_font(wire.label, look.text, 10)), _row(_font(" ", look.text, 4)))}
+        if wire.label
+        else {}
+    )
     return {
         "color": look.line,
         "style": look.style,

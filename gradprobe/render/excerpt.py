@@ -53,7 +53,8 @@ def _crop(before: str, expression: str, after: str, width: int) -> Excerpt:
         expression = head(expression, most)
         after = _DOTS
     room = width - cell_len(expression)
-    left = min(cell_len(before), max(room * 2 // 3, room - cell_len(after)))
+    behind = min(cell_len(after), len(_DOTS))
+    left = min(cell_len(before), room - behind, max(room * 2 // 3, room - cell_len(after)))
     if cell_len(before) > left:
         before = _DOTS + tail(before, left - len(_DOTS))
     room -= cell_len(before)

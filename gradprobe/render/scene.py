@@ -14,7 +14,7 @@ from gradprobe.records.report import Report
 from gradprobe.records.source import Frame
 from gradprobe.render.plain import cropped, visible
 
-CAPTION = "Values run from left to right; gradient comes back along solid lines only."
+CAPTION = "Values run along the arrows; gradient comes back along solid lines only."
 _TITLE_CELLS = 30
 _DETAIL_CELLS = 34
 _DETAIL_LINES = 2
@@ -103,8 +103,9 @@ def describe(picture: Picture) -> str:
 
 def _shape(box: Box) -> Shape:
     tag = _TAGS.get(box.kind, "")
-    if not tag and box.step is not None and box.kind != "fold":
-        tag = f"step {box.step}"
+    step = f"step {box.step}"
+    if not tag and box.step is not None and box.kind != "fold" and step not in box.label:
+        tag = step
     return Shape(
         box.key,
         _SHAPES.get(box.kind, "box"),

@@ -10,18 +10,19 @@ from itertools import groupby
 from gradprobe.records.report import Answer, GradStats, Leaf, Stage
 from gradprobe.render.plain import cropped, tensor
 
-STATE = {"yes": "live", "no": "lost", "unknown": "unknown"}
+LIVE, LOST, MIXED, UNKNOWN = "live", "lost", "partly", "unknown"
+_STATE: dict[Answer, str] = {"yes": LIVE, "no": LOST, "unknown": UNKNOWN}
 _FOLD_FROM = 3  # so many alike steps between two shown ones are worth one row
-_NAME_CELLS = 24
+_NAME_CELLS = 22
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table; `answers` has one entry per leaf. `fold` rows stand for many steps."""
+    """One line of the table; `states` has one word per leaf. `fold` rows stand for many steps."""
 
     step: str
     name: str
-    answers: tuple[Answer, ...]
+    states: tuple[str, ...]
     tensor: str = ""
     grad_fn: str = ""
     norm: str = ""
@@ -51,13 +52,13 @@ def rows(stages: Sequence[Stage], leaves: Sequence[Leaf], most: int) -> list[Row
 
 def _looks(block: Iterable[Stage], leaves: Sequence[str]) -> object:
     return [
-        (s.step is None, s.name, _answers(s, leaves), s.shape, s.dtype, s.grad_fn, _sound(s.grad))
+        (s.step is None, s.name, _states(s, leaves), s.shape, s.dtype, s.grad_fn, _sound(s.grad))
         for s in block
     ]
 
 
-def _answers(stage: Stage, leaves: Sequence[str]) -> tuple[Answer, ...]:
-    return tuple(stage.connected.get(leaf, "unknown") for leaf in leaves)
+def _states(stage: Stage, leaves: Sequence[str]) -> tuple[str, ...]:
+    return tuple(_STATE[stage.connected.get(leaf, "unknown")] for leaf in leaves)
 
 
 def _sound(grad: GradStats | None) -> bool | None:
@@ -70,7 +71,7 @@ def _plain(block: Iterable[Stage], leaves: Sequence[str]) -> list[Row]:
         Row(
             "" if stage.step is None else str(stage.step),
             cropped(stage.name, _NAME_CELLS),
-            _answers(stage, leaves),
+            _states(stage, leaves),
             cropped(tensor(stage.dtype, stage.shape), _NAME_CELLS),
             cropped(_grad_fn(stage), _NAME_CELLS),
             "" if stage.grad is None else f"{stage.grad.norm:.2e}",
@@ -87,24 +88,24 @@ def _grad_fn(stage: Stage) -> str:
 
 def _folded(blocks: Sequence[Sequence[Stage]], leaves: Sequence[str]) -> Row:
     stages = [stage for block in blocks for stage in block]
-    columns = [_answers(stage, leaves) for stage in stages]
-    answers = tuple(_common(column) for column in zip(*columns, strict=True))
+    columns = [_states(stage, leaves) for stage in stages]
+    states = tuple(_common(column) for column in zip(*columns, strict=True))
     norms = [s.grad.norm for s in stages if s.grad is not None]
     sick = any(_sound(stage.grad) is False for stage in stages)
-    healthy = not sick and all(answer == "yes" for answer in answers)
+    healthy = not sick and all(state == LIVE for state in states)
     word = "healthy" if healthy else "alike"
     return Row(
         f"{blocks[0][0].step}-{blocks[-1][0].step}",
         f"{len(blocks)} steps, {word}",
-        answers,
+        states,
         norm=_span(norms),
         fold=True,
     )
 
 
-def _common(answers: Iterable[Answer]) -> Answer:
-    seen = set(answers)
-    return seen.pop() if len(seen) == 1 else "unknown"
+def _common(states: Iterable[str]) -> str:
+    seen = set(states)
+    return seen.pop() if len(seen) == 1 else MIXED
 
 
 def _span(norms: Sequence[float]) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text as Line
 from gradprobe.records.report import Certainty, Finding, Leaf, Report, Severity, Verdict
 from gradprobe.render.page import Page
 from gradprobe.render.plain import cropped, tensor, visible
-from gradprobe.render.stage_rows import STATE, rows
+from gradprobe.render.stage_rows import LIVE, LOST, rows
 
 _VERDICT_STYLE: dict[Verdict, str] = {
     "flows": "bold green",
@@ -26,6 +26,7 @@ _SEVERITY_STYLE: dict[Severity, str] = {
     "note": "bold cyan",
 }
 _ANSWER_STYLE = {"yes": "green", "no": "red", "unknown": "yellow"}
+_STATE_STYLE = {LIVE: "green", LOST: "red"}
 _CERTAINTY: dict[Certainty, str] = {"proven": "proven", "suspected": "suspected, not proven"}
 _OPENED = {  # what happened at `opened_by`, where the code says it more plainly than "because of"
     "GP102": "gradient mode was turned off here:",
@@ -103,8 +104,8 @@ def _finding(page: Page, finding: Finding) -> None:
         title.append(", and with this line healed the gradient ")
         title.append("came back" if finding.verified else "stayed lost")
     page.show(title)
+    page.paragraph(_when(finding), "dim")
     page.place(finding.at)
-    page.paragraph(_when(finding), "dim", indent=6)
     page.source(finding.at, style)
     page.paragraph(finding.message)
     if finding.opened_by is not None:
@@ -185,12 +186,12 @@ def _stages(page: Page, report: Report) -> None:
     for header in ("tensor", "grad_fn", "|grad|"):
         table.add_column(header, overflow="fold")
     for row in rows(report.stages, leaves, _MOST_STAGE_ROWS):
-        answers = [Line(STATE[answer], style=_ANSWER_STYLE[answer]) for answer in row.answers]
-        answers += [Line("")] * (len(leaves) - len(answers))
+        states = [Line(state, style=_STATE_STYLE.get(state, "yellow")) for state in row.states]
+        states += [Line("")] * (len(leaves) - len(states))
         table.add_row(
             row.step,
             Line(row.name),
-            *answers,
+            *states,
             Line(row.tensor),
             Line(row.grad_fn),
             row.norm,
