@@ -59,7 +59,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest --quiet tests/test_package.py
+	$(BIN)/python -m pytest --quiet tests/test_package.py tests/test_docs.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

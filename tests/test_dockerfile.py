@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.dockerfile import command, steps, values
 from tests.fresh_environment import ROOT, FreshEnvironment
-
-Step = tuple[str, str]
-
-
-def steps() -> list[Step]:
-    """The instructions of the Dockerfile in order: (`RUN`, `pip install ...`)."""
-    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
-
-
-def values(instruction: str) -> list[str]:
-    return [rest for word, rest in steps() if word == instruction]
 
 
 def reaches_the_image(path: str) -> bool:
@@ -85,10 +72,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> FreshEnvironment:
 
 def container(image: FreshEnvironment, arguments: str, src: Path) -> tuple[int, str]:
     """`docker run IMAGE arguments`, with the folder `src` in the place of /src."""
-    [entry] = [json.loads(rest) for rest in values("ENTRYPOINT")]
-    [default] = [json.loads(rest) for rest in values("CMD")]
     assert values("WORKDIR") == ["/src"]
-    done = image.run(" ".join([*entry, arguments or " ".join(default)]), cwd=src)
+    done = image.run(command(arguments), cwd=src)
     return done.returncode, done.stdout + done.stderr
 
 

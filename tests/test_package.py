@@ -92,18 +92,3 @@ def test_the_installed_wheel_works_from_another_folder(tmp_path: Path) -> None:
     assert (version.returncode, gradprobe.__version__ in version.stdout) == (0, True)
     selftest = environment.run("gradprobe selftest", cwd=tmp_path)
     assert selftest.returncode == 0, selftest.stdout + selftest.stderr
-
-
-DOCUMENTS = [
-    *ROOT.glob("*.md"),
-    *(ROOT / "docs").rglob("*.md"),
-]
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_relative_links_lead_somewhere(document: Path) -> None:
-    text = document.read_text(encoding="utf-8")
-    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
-    missing = [link for link in links if not (document.parent / link).exists()]
-    assert missing == []
