@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,9 +18,10 @@ from pathlib import Path
 import click
 
 import gradprobe
+from gradprobe.cli import streams
+from gradprobe.cli.outputs import USAGE
 from gradprobe.errors import GradprobeError
 
-USAGE = 2
 CRASH = 70  # EX_SOFTWARE: a fault of gradprobe itself
 INTERRUPTED = 130
 CLOSED_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
@@ -44,6 +46,16 @@ class Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"gradprobe.cli.{cmd_name}"), cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            result: object = super().invoke(ctx)
+            with suppress(AttributeError, ValueError):  # a traced program may have closed it
+                sys.stdout.flush()
+        except BrokenPipeError:  # click's own answer is code 1, which means a finding here
+            streams.forget_stdout()
+            ctx.exit(CLOSED_PIPE)
+        return result
 
 
 def _print_version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
@@ -79,35 +91,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         code = gradprobe_command.main(arguments, prog_name="gradprobe", standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return USAGE
     except click.ClickException as error:
-        return _complain(_click_message(error))
+        streams.complain(_click_message(error))
+        return USAGE
     except GradprobeError as error:
-        return _complain(str(error))
-    except BrokenPipeError:
-        _forget_stdout()
-        return CLOSED_PIPE
+        streams.complain(error)
+        return USAGE
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except Exception as error:
         if os.environ.get("GRADPROBE_DEBUG"):
             raise
         last = traceback.extract_tb(error.__traceback__)[-1]
-        what = " ".join(str(error).split())
-        _complain(
-            f"internal error: {type(error).__name__}: {what} "
+        streams.complain(
+            f"internal error: {type(error).__name__}: {error} "
             f"({Path(last.filename).name}:{last.lineno}); GRADPROBE_DEBUG=1 shows the traceback"
         )
         return CRASH
     return code if isinstance(code, int) else 0
-
-
-def _complain(message: str) -> int:
-    click.echo(f"gradprobe: {' '.join(message.split())}", err=True)
-    return USAGE
 
 
 def _click_message(error: click.ClickException) -> str:
@@ -115,8 +119,3 @@ def _click_message(error: click.ClickException) -> str:
     message = message[:1].lower() + message[1:]
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"{message}; see {context.command_path} --help" if context else message
-
-
-def _forget_stdout() -> None:
-    """The reader went away: nothing is left to say, also not by Python's own flush at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -19,6 +20,7 @@ from gradprobe.errors import CannotWrite, UnknownFormat, UsageError
 from gradprobe.records.report import Report
 from gradprobe.registry import renderers
 
+USAGE = 2  # exit code of a request that cannot be served
 WIDEST = 120  # columns of text that the eye still follows
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -72,11 +74,24 @@ class Outputs:
                 written.append(name)
         return written, failures
 
-    def print(self, report: Report, stream: TextIO) -> None:
-        """The report on `stream`, in the format for standard output."""
-        if self.format is None:
-            return
-        text = report.render(self.format, **self._options(self.format, stream))
+    def deliver(self, report: Report, written: Sequence[str], stream: TextIO) -> None:
+        """Print the report in the format for standard output, then the files written.
+
+        Their names do not belong into the output of a program that reads it: unless the format is
+        text, they go to standard error.
+        """
+        if self.format is not None:
+            self._print(report, self.format, stream)
+        for name in written:
+            print(f"wrote {name}", file=stream if self.for_people else sys.stderr)
+
+    @property
+    def for_people(self) -> bool:
+        """Whether standard output is read by a person rather than by a program."""
+        return self.format in (None, "text")
+
+    def _print(self, report: Report, format: str, stream: TextIO) -> None:
+        text = report.render(format, **self._options(format, stream))
         stream.write(text if text.endswith("\n") else text + "\n")
         stream.flush()
 

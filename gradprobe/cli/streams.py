@@ -1,4 +1,4 @@
-"""Standard output, shared by the traced program and the report about it."""
+"""Standard output and error, shared by the traced program and the report about it."""
 
 from __future__ import annotations
 
@@ -49,3 +49,14 @@ def flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):  # none, closed, or nobody reads it
             stream.flush()
+
+
+def forget_stdout() -> None:
+    """The reader went away: nothing is left to say, also not by Python's own flush at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def complain(what: object) -> None:
+    """One line on standard error, whatever the message is made of."""
+    with suppress(AttributeError, OSError, ValueError):
+        print("gradprobe:", " ".join(str(what).split()), file=sys.stderr)

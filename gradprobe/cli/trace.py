@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import nullcontext
-from typing import TextIO
 
 import click
 
 from gradprobe.cli import failure, streams
-from gradprobe.cli.outputs import Outputs, output_options
+from gradprobe.cli.outputs import USAGE, Outputs, output_options
 from gradprobe.errors import UsageError
 from gradprobe.records.report import SEVERITIES, Report
 from gradprobe.target import INTERRUPTED, Outcome, parse, run
 
-FINDING, USAGE, FAILED = 1, 2, 3
+FINDING, FAILED = 1, 3
 
 EPILOG = """\b
 TARGET is one of:
@@ -85,7 +83,7 @@ def trace(
     shown = ("-m", *command) if as_module else command
     probe = Probe(leaves=leaves, root=root, raw=outputs.raw, command=shown)
     process = os.getpid()
-    alone = outputs.format != "text"
+    alone = not outputs.for_people
     with streams.report_stream() as stream, streams.aside() if alone else nullcontext():
         outcome = run(target, command[1:], within=probe)
         failure.show(outcome)
@@ -95,24 +93,20 @@ def trace(
         try:
             report = probe.report()
         except UsageError as error:
-            click.echo(f"gradprobe: {error}", err=True)
+            streams.complain(error)
             return _of_program(outcome) or USAGE
         written, failures = outputs.save(report)
-        _print(outputs, report, written, stream)
+        if not alone:
+            stream.write("\n")  # apart from what the program printed
+        try:
+            outputs.deliver(report, written, stream)
+        except UsageError as error:
+            failures.append(error)
     for refusal in failures:
-        click.echo(f"gradprobe: {refusal}", err=True)
+        streams.complain(refusal)
     if outcome.failed:
-        click.echo(f"gradprobe: {failure.sentence(outcome)}", err=True)
+        streams.complain(failure.sentence(outcome))
     return exit_code(outcome, report, fail_on, unwritten=bool(failures))
-
-
-def _print(outputs: Outputs, report: Report, written: list[str], stream: TextIO) -> None:
-    text = outputs.format == "text"
-    if text:
-        stream.write("\n")  # apart from what the program printed
-    outputs.print(report, stream)
-    for name in written:
-        print(f"wrote {name}", file=stream if text else sys.stderr)
 
 
 def exit_code(outcome: Outcome, report: Report, fail_on: str, *, unwritten: bool = False) -> int:

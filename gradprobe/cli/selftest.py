@@ -1,0 +1,25 @@
+"""`gradprobe selftest`: a sampler with learnable noise, checked in five steps."""
+
+from __future__ import annotations
+
+import click
+
+EPILOG = """\b
+Examples:
+  gradprobe selftest
+  gradprobe selftest --step-noise --lang zh"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--step-noise", is_flag=True, help="Derive the noise of each step from z0 too.")
+@click.option(
+    "--lang",
+    type=click.Choice(["en", "zh"]),
+    default="en",
+    help="Language of what is printed [default: en].",
+)
+def selftest(step_noise: bool, lang: str) -> int:
+    """Check that gradient flows through a small sampler on this machine."""
+    from gradprobe.selftest import run  # imports torch
+
+    return run(step_noise=step_noise, lang=lang)

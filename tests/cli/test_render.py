@@ -1,0 +1,109 @@
+"""A saved report is drawn again as it was drawn at first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from gradprobe.records.report import Report
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def saved(here: Path, report: Report) -> Report:
+    report.save("report.json")
+    return report
+
+
+@pytest.mark.parametrize("format", ["text", "json", "dot", "svg"])
+def test_every_format_is_what_the_report_renders_to(
+    saved: Report, here: Path, command: Run, format: str
+) -> None:
+    printed = command("render", "report.json", "--format", format)
+    assert (printed.returncode, printed.stderr) == (0, "")
+    expected = saved.render(format, **({"base": str(here)} if format == "text" else {}))
+    assert printed.stdout.rstrip("\n") == expected.rstrip("\n")
+    written = command("render", "report.json", "-o", f"again.{format}")
+    assert (written.returncode, written.stdout) == (0, f"wrote again.{format}\n")
+    assert (here / f"again.{format}").read_text() == expected
+
+
+def test_text_is_the_default(saved: Report, command: Run) -> None:
+    done = command("render", "report.json")
+    assert done.returncode == 0
+    assert saved.headline in done.stdout.splitlines()[0]
+
+
+def test_names_of_files_stay_out_of_a_format_for_programs(saved: Report, command: Run) -> None:
+    done = command("render", "report.json", "--format", "json", "-o", "graph.dot", "-o", "a.svg")
+    assert json.loads(done.stdout)["verdict"] == "broken"
+    assert done.stderr == "wrote graph.dot\nwrote a.svg\n"
+
+
+@pytest.mark.parametrize(
+    ("when", "environment", "colored"),
+    [("always", "", True), ("always", "1", True), ("auto", "", False), ("never", "", False)],
+)
+def test_color_is_asked_for(
+    saved: Report,
+    command: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+    environment: str,
+    colored: bool,
+) -> None:
+    monkeypatch.setenv("NO_COLOR", environment)
+    assert ("\x1b[" in command("render", "report.json", "--color", when).stdout) is colored
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.json"], "cannot read missing.json: No such file or directory"),
+        (["not.json"], "cannot read not.json: "),
+        (["other.json"], "cannot read other.json: "),
+        (["report.json", "-o", "graph.gif"], "unknown format 'graph.gif': choose one of "),
+        (["report.json", "-o", "graph"], "unknown format 'graph': choose one of "),
+        (
+            ["report.json", "-o", "no/graph.svg"],
+            "cannot write no/graph.svg: there is no ",
+        ),
+        (["report.json", "-o", "dir.svg"], "cannot write dir.svg: it is a directory; "),
+        (["report.json", "--format", "gif"], "unknown format 'gif': choose one of "),
+        (["report.json", "--raw", "-o", "graph.svg"], "this report holds no autograd graph"),
+    ],
+)
+def test_bad_input_is_one_line(
+    saved: Report, here: Path, command: Run, arguments: list[str], message: str
+) -> None:
+    (here / "not.json").write_text("<html>")
+    (here / "other.json").write_text('{"schema": "something/1"}')
+    (here / "dir.svg").mkdir()
+    done = command("render", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"gradprobe: {message}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_systems_dot_is_missed_before_anything_is_written(
+    saved: Report, here: Path, command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(here))
+    done = command("render", "report.json", "--engine", "dot", "-o", "a.dot", "-o", "graph.svg")
+    assert done.returncode == 2
+    assert done.stderr.startswith("gradprobe: no 'dot' is on the PATH: ")
+    assert not (here / "a.dot").exists()
+
+
+def test_a_file_that_fails_keeps_no_other(saved: Report, here: Path, command: Run) -> None:
+    (here / "full.svg").symlink_to("/dev/full")
+    done = command("render", "report.json", "-o", "full.svg", "-o", "graph.dot")
+    assert (done.returncode, done.stdout) == (2, "wrote graph.dot\n")
+    assert done.stderr == (
+        "gradprobe: cannot write full.svg: No space left on device; choose another path\n"
+    )

@@ -1,0 +1,163 @@
+"""The fixture: what a test says when gradient is lost, and that the probe is gone afterwards."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import gradprobe
+from gradprobe.errors import GradientLost, UsageError
+from gradprobe.records.report import Report
+from gradprobe.testing import ProbedTest, assert_flows
+
+pytest_plugins = ["pytester"]
+
+
+def healthy() -> Report:
+    with gradprobe.Probe() as probe:
+        z0 = torch.ones(2, requires_grad=True)
+        loss = (0.7 * z0).sum()
+        loss.backward()
+    return probe.report()
+
+
+def broken() -> Report:
+    with gradprobe.Probe() as probe:
+        z0 = torch.ones(2, requires_grad=True)
+        x = 0.7 * z0.detach()
+        loss = (x + z0.new_ones(2, requires_grad=True)).sum()
+        loss.backward()
+    return probe.report()
+
+
+def test_gradient_that_flows_passes() -> None:
+    assert_flows(healthy(), "z0")
+    assert_flows(healthy(), "z0", root="loss")
+
+
+def test_a_lost_gradient_is_one_sentence_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(GradientLost) as lost:
+        assert_flows(broken(), "z0", picture_dir=tmp_path)
+    first, fix, picture = str(lost.value).splitlines()
+    line = broken.__code__.co_firstlineno + 3
+    assert first.startswith("gradient of z0: broken; GP101 detached at ")
+    assert f"{__file__}:{line}:" in first
+    assert fix.startswith("fix: ")
+    path = Path(picture.removeprefix("picture: "))
+    assert path.parent == tmp_path
+    assert path.read_text().startswith("<?xml")
+    assert isinstance(lost.value, AssertionError)
+
+
+def test_without_a_directory_no_picture_is_drawn() -> None:
+    with pytest.raises(GradientLost) as lost:
+        assert_flows(broken(), "z0")
+    assert "picture" not in str(lost.value)
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_hide_the_diagnosis(tmp_path: Path) -> None:
+    with pytest.raises(GradientLost, match=r"GP101 detached[^\0]*picture: none, cannot write "):
+        assert_flows(broken(), "z0", picture_dir=tmp_path / "absent")
+
+
+@pytest.mark.parametrize("verdict", ["partial", "broken", "zero", "nonfinite", "error", "no-root"])
+def test_every_other_verdict_fails(verdict: str) -> None:
+    report = healthy()
+    leaf = replace(report.leaves[0], verdict=verdict)  # type: ignore[arg-type]
+    with pytest.raises(GradientLost, match=f"gradient of z0: {verdict}; "):
+        assert_flows(replace(report, leaves=(leaf,)), "z0")
+
+
+def test_an_unknown_leaf_or_another_root_fails_clearly() -> None:
+    with pytest.raises(GradientLost, match=r"no leaf named 'z1' was seen \(leaves: z0\)"):
+        assert_flows(healthy(), "z1")
+    with pytest.raises(GradientLost, match="backward started at 'loss', not at 'x'"):
+        assert_flows(healthy(), "z0", root="x")
+    with pytest.raises(GradientLost, match="backward started at nothing, not at 'loss'"):
+        assert_flows(replace(healthy(), root=None), "z0", root="loss")
+
+
+def test_a_leaf_that_was_asked_for_and_never_came_fails_clearly() -> None:
+    probed = ProbedTest().start(leaves=["z1"])
+    z0 = torch.ones(2, requires_grad=True)
+    z0.sum().backward()
+    probed.stop()
+    with pytest.raises(GradientLost, match="no leaf named 'z1' was seen"):
+        probed.assert_flows("z1")
+
+
+def test_nothing_is_known_before_the_start() -> None:
+    with pytest.raises(UsageError, match=r"call gradprobe.start\(\) first"):
+        ProbedTest().report()
+
+
+def test_the_plugin_imports_no_torch() -> None:
+    program = "import gradprobe.pytest_plugin, sys; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout == b"False\n"
+
+
+SAMPLERS = """
+import torch
+from torch.overrides import _len_torch_function_stack
+
+def sample(z0, cut):
+    x = z0.detach() if cut else z0
+    for _ in range(2):
+        x = 0.7 * x + 0.1
+    return x + torch.ones(2, requires_grad=True)
+
+def test_flows(gradprobe):
+    with gradprobe.start() as probe:
+        z0 = torch.ones(2, requires_grad=True)
+        sample(z0, False).sum().backward()
+    probe.assert_flows("z0")
+    assert probe.report().verdict == "flows"
+    assert probe.records == probe.report().stages
+
+def test_lost(gradprobe):
+    gradprobe.start()
+    z0 = torch.ones(2, requires_grad=True)
+    sample(z0, True).sum().backward()
+    gradprobe.assert_flows("z0")
+
+def test_raises(gradprobe):
+    gradprobe.start()
+    torch.ones(2) + torch.ones(3)
+
+def test_raises_inside(gradprobe):
+    with gradprobe.start():
+        raise KeyError("mine")
+
+def test_twice(gradprobe):
+    for _ in range(2):
+        gradprobe.start()
+        z0 = torch.ones(2, requires_grad=True)
+        sample(z0, False).sum().backward()
+        gradprobe.assert_flows("z0")
+
+def test_nothing_is_left():
+    assert _len_torch_function_stack() == 0
+"""
+
+
+def test_the_fixture_in_a_run_of_pytest(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_samplers=SAMPLERS)
+    result = pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=3, failed=3)
+    shown = result.stdout.str()
+    line = SAMPLERS.splitlines().index("    x = z0.detach() if cut else z0") + 1
+    assert re.search(
+        rf"GradientLost: gradient of z0: broken; GP101 .*test_samplers.py:{line}:", shown
+    )
+    picture = re.search(r"picture: (\S+\.svg)", shown)
+    assert picture is not None
+    assert "<svg" in Path(picture[1]).read_text()
+    assert "KeyError: 'mine'" in shown
+    assert "def assert_flows" not in shown  # our own frames are hidden
