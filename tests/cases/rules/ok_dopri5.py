@@ -13,7 +13,7 @@ def slope(sigma, x):
 
 def sample(z0):
     times = torch.tensor([5.0, 0.5])
-    return odeint(slope, z0 * times[0], times, rtol=1e-3, atol=1e-3, method="dopri5")[-1]
+    return odeint(slope, z0 * times[0], times, rtol=1e-6, atol=1e-6, method="dopri5")[-1]
 
 
 def loss_of(z0):
