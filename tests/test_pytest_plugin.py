@@ -69,7 +69,7 @@ def test_a_picture_that_cannot_be_drawn_does_not_hide_the_diagnosis(tmp_path: Pa
 @pytest.mark.parametrize("verdict", ["partial", "broken", "zero", "nonfinite", "error", "no-root"])
 def test_every_other_verdict_fails(verdict: str) -> None:
     report = healthy()
-    leaf = replace(report.leaves[0], verdict=verdict)  # type: ignore[arg-type]
+    leaf = replace(report.leaves[0], verdict=verdict)
     with pytest.raises(GradientLost, match=f"gradient of z0: {verdict}; "):
         assert_flows(replace(report, leaves=(leaf,)), "z0")
 

@@ -23,7 +23,10 @@ def show(outcome: Outcome) -> None:
             print(error.code, file=sys.stderr)
     elif error is not None:
         clean(error)
-        sys.excepthook(type(error), error, error.__traceback__)
+        try:
+            sys.excepthook(type(error), error, error.__traceback__)
+        except (Exception, SystemExit):  # the program's own hook, and broken
+            sys.__excepthook__(type(error), error, error.__traceback__)
 
 
 def sentence(outcome: Outcome) -> str:

@@ -128,7 +128,7 @@ def test_a_finding_at_or_above_the_threshold_is_1(
     report: Report, found: Severity | None, fail_on: str
 ) -> None:
     rank = {"error": 3, "warning": 2, "note": 1, None: 0}
-    expected = fail_on != "never" and rank[found] >= rank[fail_on]  # type: ignore[index]
+    expected = fail_on != "never" and rank[found] >= rank[fail_on]
     seen = of(report, found)
     assert exit_code(Outcome(0), seen, fail_on) == expected
     assert exit_code(Outcome(1, ValueError()), seen, fail_on) == (1 if expected else 3)
@@ -211,6 +211,13 @@ def test_a_failure_is_shown_as_python_shows_it(here: Path, command: Run, name: s
     assert ours.startswith(f"gradprobe: the program {ended}")
     assert done.returncode in (1, 3)
     assert done.stdout.startswith("\n")
+
+
+def test_a_broken_hook_does_not_hide_the_failure(here: Path, command: Run) -> None:
+    (here / "fails.py").write_text("import sys\nsys.excepthook = None\n1 / 0\n")
+    done = command("trace", "fails.py")
+    assert done.returncode == 3
+    assert "ZeroDivisionError: division by zero" in done.stderr.splitlines()
 
 
 def test_the_line_for_an_exit_names_its_code(here: Path, command: Run) -> None:
