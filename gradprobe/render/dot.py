@@ -39,7 +39,7 @@ def source(drawn: Scene, rankdir: str = "LR") -> str:
             "label": _heading(drawn),
             "labelloc": "t",
             "labeljust": "l",
-            "tooltip": graphviz.escape("\n".join(drawn.title)),
+            "tooltip": _quoted("\n".join(drawn.title)),
             "bgcolor": "white",
             "pad": "0.2",
             "nodesep": "0.3",
@@ -85,7 +85,7 @@ def _node(shape: Shape) -> dict[str, str]:
             *(_row(_font(line, _INK, 10, MONO)) for line in shape.lines),
             _row(_font(look.words, look.text, 10)),
         ),
-        "tooltip": graphviz.escape(shape.tooltip),
+        "tooltip": _quoted(shape.tooltip),
     }
 
 
@@ -100,8 +100,8 @@ def _edge(wire: Wire) -> dict[str, str]:
         "color": look.line,
         "style": look.style,
         "penwidth": "2.4" if wire.heavy else "1.4",
-        "tooltip": graphviz.escape(wire.tooltip),
-        "labeltooltip": graphviz.escape(wire.tooltip),
+        "tooltip": _quoted(wire.tooltip),
+        "labeltooltip": _quoted(wire.tooltip),
         **label,
     }
 
@@ -127,11 +127,26 @@ def _row(*cells: str, wide: str = "") -> str:
 
 
 def _bold(text: str) -> str:
-    return f"<b>{escape_html(text)}</b>" if text else ""
+    return f"<b>{_html(text)}</b>" if text else ""
 
 
 def _font(text: str, color: str, size: int, face: str = SANS, *, raw: bool = False) -> str:
     if not text:
         return ""
-    inside = text if raw else escape_html(text)
+    inside = text if raw else _html(text)
     return f'<font face="{face}" color="{color}" point-size="{size}">{inside}</font>'
+
+
+def _html(text: str) -> str:
+    """`text` in an HTML-like label.
+
+    There too Graphviz expands `\\N` to the box's name, and nothing escapes it: the backslash stands
+    in a run of text of its own.
+    """
+    return escape_html(text).replace("\\", "<font>\\</font>")
+
+
+def _quoted(text: str) -> str:
+    """`text` in a quoted string, where Graphviz expands entities as well as backslashes."""
+    quoted: str = graphviz.escape(text.replace("&", "&amp;"))
+    return quoted

@@ -89,7 +89,8 @@ class Page:
         """The frame's line with its number, and carets under exactly the expression."""
         if not frame.source.strip():
             return
-        shown = excerpt(frame, self.width - _GUTTER - 3)
+        # One cell is kept for a caret that stands past the end of the line.
+        shown = excerpt(frame, self.width - _GUTTER - 4)
         number = Text(f"{frame.line:>{_GUTTER}} | ", style="dim")
         self.unbroken(Text.assemble(number, shown.before, (shown.expression, style), shown.after))
         self.unbroken(Text.assemble((f"{'':>{_GUTTER}} | ", "dim"), (shown.underline, style)))

@@ -6,7 +6,7 @@ import os
 import unicodedata
 from pathlib import Path
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 
 from gradprobe.records.source import Frame
 
@@ -59,6 +59,17 @@ def tail(text: str, cells: int) -> str:
     while cell_len(text) > cells:
         text = text[1:]
     return text
+
+
+def wrapped(text: str, cells: int) -> list[str]:
+    """`text` in lines of at most `cells`, broken between words, or inside a longer word."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= cells:
+            lines[-1] += f" {word}"
+        else:
+            lines += chop_cells(word, cells)
+    return lines
 
 
 def short_path(file: str, base: str | None = None) -> str:

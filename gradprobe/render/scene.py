@@ -7,12 +7,11 @@ legend is needed. The colours are Paul Tol's, which stay apart for colour-blind 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from textwrap import wrap
 
 from gradprobe.records.picture import Arrow, Box, BoxKind, Picture, State
 from gradprobe.records.report import Report
 from gradprobe.records.source import Frame
-from gradprobe.render.plain import cropped, visible
+from gradprobe.render.plain import cropped, visible, wrapped
 
 CAPTION = "Values run along the arrows; gradient comes back along solid lines only."
 _TITLE_CELLS = 30
@@ -140,7 +139,7 @@ def _tooltip(first: str, at: Frame | None) -> str:
 
 def _lines(text: str, cells: int, most: int) -> tuple[str, ...]:
     """`text` wrapped into at most `most` lines; what is left out shows as dots."""
-    lines = wrap(visible(text[: 4 * cells * most]), cells) or [""]
+    lines = wrapped(visible(text[: 4 * cells * most]), cells)
     if len(lines) > most:
-        lines = [*lines[: most - 1], cropped(" ".join(lines[most - 1 :]), cells)]
-    return tuple(cropped(line, cells) for line in lines if line)
+        lines[most - 1 :] = [cropped(" ".join(lines[most - 1 :]), cells)]
+    return tuple(lines)

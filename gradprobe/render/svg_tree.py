@@ -21,6 +21,7 @@ def finish(svg: str, headline: str, description: str) -> str:
     root.set("style", "max-width:100%;height:auto;background:white")
     for group in root.iter(f"{{{_SVG}}}g"):
         _flatten_links(group)
+        group.attrib.pop("id", None)  # two drawings on one page must not share ids
     for text in root.iter(f"{{{_SVG}}}text"):
         family = text.get("font-family", "")
         text.set("font-family", _FONTS.get(family, family))

@@ -68,16 +68,12 @@ class Text:
         notes = [finding for finding in report.findings if finding.severity == "note"]
         for finding in loud[:_MOST_FINDINGS]:
             _finding(page, finding)
-        if len(loud) > _MOST_FINDINGS:
-            page.blank()
-            page.paragraph(
-                f"{len(loud) - _MOST_FINDINGS} more findings; the JSON report has them all.",
-                indent=0,
-            )
+        _more(page, len(loud) - _MOST_FINDINGS, "findings")
         if notes:
             page.blank()
         for finding in notes[:_MOST_FINDINGS]:
             _note(page, finding)
+        _more(page, len(notes) - _MOST_FINDINGS, "notes")
         _leaves(page, report)
         _stages(page, report)
         _unseen(page, report)
@@ -91,6 +87,12 @@ def _headline(page: Page, report: Report) -> None:
     if not line.highlight_regex(rf"(?i)\b{re.escape(report.verdict)}\b", style):
         line = Line.assemble((report.verdict, style), ": ", line)
     page.show(line)
+
+
+def _more(page: Page, count: int, what: str) -> None:
+    if count > 0:
+        page.blank()
+        page.paragraph(f"{count} more {what}; the JSON report has them all.", indent=0)
 
 
 def _finding(page: Page, finding: Finding) -> None:

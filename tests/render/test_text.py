@@ -1,0 +1,173 @@
+"""The text report: exact on the samples, and well-behaved on anything."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from gradprobe.records.report import Report
+from gradprobe.records.source import Frame
+from gradprobe.render.plain import place
+from gradprobe.render.text import Text
+from tests.render.hostile import SNIPPETS, hostile_reports
+from tests.render.samples import (
+    DECORATOR,
+    DENOISE,
+    DETACH,
+    HOME,
+    SAMPLES,
+    broken,
+    flows,
+    partial,
+    stage,
+)
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def shown(report: Report, **options: object) -> list[str]:
+    return report.render("text", base=HOME, **options).splitlines()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_samples_look_like_this(name: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"{name}.txt", SAMPLES[name]().render("text", base=HOME))
+
+
+@pytest.mark.parametrize(
+    ("build", "at"), [(broken, DENOISE), (broken, DECORATOR), (partial, DETACH)]
+)
+def test_the_source_line_is_underlined_under_the_expression(
+    build: Callable[[], Report], at: Frame
+) -> None:
+    lines = shown(build())
+    here = next(
+        i
+        for i, line in enumerate(lines)
+        if line == f"  --> {place(at, HOME)}" or line.startswith(f"  --> {place(at, HOME)} ")
+    )
+    code = next(i for i in range(here, here + 4) if " | " in lines[i])
+    start, end = lines[code + 1].index("^"), lines[code + 1].rindex("^") + 1
+    assert lines[code][start:end] == at.expression
+    assert lines[code].split(" | ")[0].strip() == str(at.line)
+
+
+def test_the_sentence_comes_first_and_names_the_verdict() -> None:
+    assert shown(broken())[0].startswith("broken: No gradient reaches z0")
+    assert shown(flows())[0] == flows().headline
+
+
+def test_a_healthy_run_is_short() -> None:
+    lines = shown(flows())
+    assert len(lines) <= 22
+    assert "1-48  48 steps, healthy  live" in "\n".join(lines)
+    assert not any("fix:" in line or "^" in line for line in lines)
+
+
+def test_color_adds_nothing_but_color() -> None:
+    for build in SAMPLES.values():
+        plain, colored = shown(build()), shown(build(), color=True)
+        assert [ANSI.sub("", line).rstrip() for line in colored] == plain
+        assert not any("\x1b" in line for line in plain)
+        assert any(ANSI.search(line) for line in colored)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "no_color", "colored"),
+    [(Terminal, "", True), (Terminal, "1", False), (io.StringIO, "", False)],
+)
+def test_color_is_for_terminals_that_want_it(
+    stream: type[io.StringIO], no_color: str, colored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", stream())
+    monkeypatch.setenv("NO_COLOR", no_color)
+    assert ("\x1b" in Text(color=None).render(broken())) is colored
+
+
+def test_the_environment_changes_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = shown(broken()), shown(broken(), color=True)
+    for name, value in {
+        "COLUMNS": "33",
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+        "FORCE_COLOR": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert (shown(broken()), shown(broken(), color=True)) == before
+
+
+def test_many_findings_and_stages_stay_a_page() -> None:
+    report = broken()
+    finding = report.findings[0]
+    report = replace(
+        report,
+        findings=(finding,) * 300 + (replace(finding, severity="note"),) * 300,
+        stages=tuple(stage(f"s{i}", i, "no", grad_fn=str(i)) for i in range(10_000)),
+        leaves=report.leaves * 100,
+        unseen=("something",) * 500,
+    )
+    lines = shown(report)
+    assert len(lines) < 420
+    assert "290 more findings; the JSON report has them all." in lines
+    assert "290 more notes; the JSON report has them all." in lines
+    assert any("9960 more rows" in line for line in lines)
+
+
+def test_lost_steps_fold_too() -> None:
+    stages = tuple(stage("state", step, "no") for step in range(50))
+    lines = shown(replace(broken(), stages=stages))
+    assert any(line.startswith("1-48  48 steps, alike  lost") for line in lines)
+
+
+def test_steps_that_differ_do_not_fold() -> None:
+    stages = tuple(stage("state", step, "yes" if step % 2 else "no") for step in range(20))
+    lines = shown(replace(broken(), stages=stages))
+    assert sum(" state " in line for line in lines) == 20
+
+
+def test_notes_are_brief() -> None:
+    note = replace(broken().findings[0], severity="note", message="Only a note.")
+    lines = shown(replace(flows(), findings=(note,)))
+    start = lines.index("note GP102 grad-mode-off")
+    assert "  Only a note." in lines[start : start + 4]
+    assert not any("fix:" in line for line in lines)
+
+
+@settings(max_examples=80, deadline=None)
+@given(hostile_reports(), st.sampled_from((40, 80, 120)), st.booleans())
+def test_any_report_keeps_to_its_width_and_steers_no_terminal(
+    report: Report, width: int, color: bool
+) -> None:
+    text = ANSI.sub("", Text(color=color, width=width).render(report))
+    text.encode("utf-8")
+    assert all(char == "\n" or ord(char) >= 32 for char in text)
+    frames = [report.findings[0].at, *(r.at for r in report.findings[0].related)]
+    frames += filter(None, [report.findings[0].opened_by])
+    places = [place(at) for at in frames]
+    for line in text.split("\n"):
+        assert cell_len(line) <= width or any(where in line for where in places), line
+
+
+def test_markup_in_a_message_is_only_text() -> None:
+    finding = replace(broken().findings[0], message="[bold]no[/bold] [/] :warning:")
+    for color in (True, False):
+        text = replace(broken(), findings=(finding,)).render("text", color=color)
+        assert "[bold]no[/bold] [/] :warning:" in text
+
+
+def test_snippets_cannot_inject_escapes() -> None:
+    finding = replace(broken().findings[0], message=SNIPPETS[2])
+    assert "tab\\x1b[31m\\x00\\x07" in replace(broken(), findings=(finding,)).render("text")
