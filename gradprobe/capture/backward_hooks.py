@@ -183,6 +183,4 @@ class BackwardWatch:
             else:
                 ref.value = values[-1]
         made_from = [*seen.roots, *seen.inputs]
-        journal.row(
-            journal.callee(_SECOND_ORDER), 0, 0, place, node_counter(), made_from, values
-        )
+        journal.row(journal.callee(_SECOND_ORDER), 0, 0, place, node_counter(), made_from, values)

@@ -94,6 +94,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         reads=tuple(GradRead(value, frames[place]) for value, place in recorder.leaves.reads),
         raised=tuple(recorder.mode.raised),
         stacks=dict(recorder.mode.stacks),
+        loops=_loops(recorder, sources),
         named_root=names.root(),
         unseen=tuple(recorder.unseen),
         record_bytes=journal.record_bytes(),
@@ -102,9 +103,19 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
     )
 
 
-def _region(
-    opening: Opening | None, sources: SourceMap, frames: Sequence[Frame | None]
-) -> Region:
+def _loops(recorder: Recorder, sources: SourceMap) -> dict[int, tuple[int, int]]:
+    """Of every place on the stack of a module call, the loop around it."""
+    places = {site for call in recorder.modules.calls for _, site, _ in call.where.frames}
+    found = {}
+    for site in places:
+        place = recorder.journal.stack.places[site]
+        loop = sources.loop(*place) if place is not None else None
+        if loop is not None:
+            found[site] = loop
+    return found
+
+
+def _region(opening: Opening | None, sources: SourceMap, frames: Sequence[Frame | None]) -> Region:
     if opening is None:
         return Region("no_grad", "unknown", None, None, "before")
     if opening.decorated is not None:
@@ -114,9 +125,7 @@ def _region(
     return Region(opening.mode, opening.by, frames[opening.place], None, opening.how)
 
 
-def _passes(
-    recorder: Recorder, frames: Sequence[Frame | None], naming: Naming
-) -> list[Pass]:
+def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) -> list[Pass]:
     found = []
     for seen in recorder.passes.passes:
         frame = frames[seen.place]

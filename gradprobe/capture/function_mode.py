@@ -128,7 +128,10 @@ class SeeingMode(TorchFunctionMode):
             flags |= known_flags[value]
 
         outputs: list[int] = []
-        if type(result) is Tensor or isinstance(result, Tensor):
+        if kind is Kind.EXIT:
+            if inputs and (flags & DERIVED or self.memory.follow_all):
+                self.memory.left(len(journal.head), learned.attribute, inputs, args, result)
+        elif type(result) is Tensor or isinstance(result, Tensor):
             self.produced(kind, result, flags, inputs, outputs)
         elif isinstance(result, _MANY):
             for item in result:
@@ -136,9 +139,6 @@ class SeeingMode(TorchFunctionMode):
                     self.produced(kind, item, flags, inputs, outputs)
         elif kind is Kind.WRITE and args and isinstance(args[0], Tensor):
             self.produced(kind, args[0], flags, inputs, outputs)  # `x[i] = y` returns nothing
-        elif kind is Kind.EXIT:
-            if inputs and flags & DERIVED or self.memory.follow_all:
-                self.memory.left(len(journal.head), learned.attribute, inputs, args, result)
         if not outputs and kind is not Kind.EXIT:
             return
 

@@ -17,9 +17,7 @@ from gradprobe.records.tensor import REQUIRES_GRAD
 class LeafNames:
     """Finds the variables behind values."""
 
-    def __init__(
-        self, recorder: Recorder, frames: Sequence[Frame | None], naming: Naming
-    ) -> None:
+    def __init__(self, recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) -> None:
         self.recorder = recorder
         self.frames = frames
         self.naming = naming
@@ -125,8 +123,16 @@ class LeafNames:
             if journal.metas[journal.meta[value]].differentiable:
                 found.append(
                     LeafMark(
-                        name, mark.function, (value,), frame, "inferred", False, False, False,
-                        None, statement,
+                        name,
+                        mark.function,
+                        (value,),
+                        frame,
+                        "inferred",
+                        False,
+                        False,
+                        False,
+                        None,
+                        statement,
                     )  # fmt: skip
                 )
         return found

@@ -24,7 +24,17 @@ _VIEW = Callee("memory shared with a tensor", Kind.VIEW)
 class Memory:
     """Aliases of live tensors, and what left torch and came back."""
 
-    __slots__ = ("_arrays", "_lists", "exits", "follow_all", "journal", "leaves", "met_as", "numbers", "reentries")
+    __slots__ = (
+        "_arrays",
+        "_lists",
+        "exits",
+        "follow_all",
+        "journal",
+        "leaves",
+        "met_as",
+        "numbers",
+        "reentries",
+    )
 
     def __init__(self, journal: Journal, leaves: LeafWatch, follow_all: bool) -> None:
         self.journal = journal

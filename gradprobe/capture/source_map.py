@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dis
 import linecache
 from types import CodeType
 
@@ -14,6 +15,7 @@ class SourceMap:
 
     def __init__(self) -> None:
         self._positions: dict[int, list[tuple[int | None, ...]]] = {}
+        self._loops: dict[int, list[tuple[int, int]]] = {}
         self._trees: dict[str, ast.Module | None] = {}
 
     def frame(self, code: CodeType, lasti: int) -> Frame:
@@ -59,6 +61,18 @@ class SourceMap:
             function=code.co_qualname,
             source=text,
         )
+
+    def loop(self, code: CodeType, lasti: int) -> tuple[int, int] | None:
+        """First and last instruction of the innermost loop around one, None outside of loops."""
+        loops = self._loops.get(id(code))
+        if loops is None:
+            loops = self._loops[id(code)] = [
+                (instruction.argval, instruction.offset)
+                for instruction in dis.get_instructions(code)
+                if instruction.opname.startswith("JUMP_BACKWARD")
+            ]
+        around = [loop for loop in loops if loop[0] <= lasti <= loop[1]]
+        return min(around, key=lambda loop: loop[1] - loop[0], default=None)
 
     def line(self, file: str, number: int) -> str:
         return linecache.getline(file, number).rstrip("\r\n")

@@ -1,0 +1,137 @@
+"""Runs the rules over a view and folds what they say into findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import cast
+
+from gradprobe.diagnose.rule import Draft, Rule
+from gradprobe.diagnose.rules import RULES
+from gradprobe.graph.view import View
+from gradprobe.records.report import SEVERITIES, Finding
+from gradprobe.records.source import Frame, Related
+
+_MOST_RELATED = 8
+_LAST_RESORT = "GP114"
+
+
+def rules() -> Iterator[Rule]:
+    """Every rule, in order of priority."""
+    for place in RULES.values():
+        yield cast(Rule, import_module(place))
+
+
+def findings_of(view: View) -> list[Finding]:
+    """All findings of one view, worst first, then in order of time."""
+    drafts = _claimed(view)
+    shown = [(rule, d) for rule, d in drafts if d.of is None or not d.of.hidden]
+    behind = [(rule, d) for rule, d in drafts if d.of is not None and d.of.hidden]
+    folded: dict[tuple[str, ...], tuple[int, Finding]] = {}
+    for rule, draft in shown:
+        key = _key(rule, draft)
+        if key not in folded:
+            folded[key] = (_when(draft), _finding(view, rule, draft))
+    ordered = sorted(
+        folded.values(), key=lambda pair: (SEVERITIES.index(pair[1].severity), pair[0])
+    )
+    found = [finding for _, finding in ordered]
+    places = {_key(rule, draft): draft for rule, draft in behind if _key(rule, draft) not in folded}
+    return _with_hidden(found, list(places.values()))
+
+
+def _claimed(view: View) -> list[tuple[Rule, Draft]]:
+    """The drafts of all rules, each break's from the first rule that explains it."""
+    claimed: set[tuple[int, int]] = set()
+    drafts: list[tuple[Rule, Draft]] = []
+    for rule in rules():
+        mine: set[tuple[int, int]] = set()
+        errors = any(_severity(view, d) == "error" for _, d in drafts if not _hidden(d))
+        if rule.CODE == _LAST_RESORT and errors:
+            continue
+        for draft in rule.check(view):
+            if draft.of is not None:
+                mark = (draft.of.cut.op, draft.of.cut.result)
+                if mark in claimed:
+                    continue
+                mine.add(mark)
+            drafts.append((rule, draft))
+        claimed |= mine
+    return drafts
+
+
+def _hidden(draft: Draft) -> bool:
+    return draft.of is not None and draft.of.hidden
+
+
+def _severity(view: View, draft: Draft) -> str:
+    return draft.severity or ("error" if view.total else "warning")
+
+
+def _key(rule: Rule, draft: Draft) -> tuple[str, ...]:
+    """Repeats of one place are one finding; so are all the ops that one cause took."""
+    cause = draft.opened_by
+    if cause is not None and rule.CODE in ("GP102", "GP103"):
+        return rule.CODE, cause.file, str(cause.line)
+    return rule.CODE, draft.at.file, str(draft.at.line)
+
+
+def _when(draft: Draft) -> int:
+    if draft.of is not None:
+        return draft.of.cut.op
+    return -1 if draft.op is None else draft.op
+
+
+def _finding(view: View, rule: Rule, draft: Draft) -> Finding:
+    op = _when(draft)
+    return Finding(
+        code=rule.CODE,
+        name=rule.NAME,
+        severity=draft.severity or ("error" if view.total else "warning"),
+        certainty=draft.certainty,
+        leaf=view.leaf.name,
+        at=draft.at,
+        opened_by=draft.opened_by,
+        related=draft.related,
+        stage=_stage(view, op),
+        step=view.steps.of(op) if op >= 0 else None,
+        count=view.occurrences(draft.of) if draft.of is not None else 1,
+        message=draft.message,
+        fix=draft.fix,
+    )
+
+
+def _stage(view: View, op: int) -> str | None:
+    """The named point that was passed last before an op."""
+    if op < 0:
+        return None
+    if view.steps.call_at(op) is not None:
+        return "denoiser"
+    passed = [s for s in view.trace.stages if s.at_op <= op and s.value in view.flow.between]
+    calls = [c for c in view.steps.calls if c.to_op <= op]
+    last_call = calls[-1].to_op if calls else -1
+    if passed and passed[-1].at_op >= last_call:
+        return passed[-1].name
+    return "denoiser_output" if calls else view.leaf.name
+
+
+def _with_hidden(found: list[Finding], behind: list[Draft]) -> list[Finding]:
+    """Cuts behind the first on the same way are listed with it: they show after the fix."""
+    if not found or not behind:
+        return found
+    known = {(f.at.file, f.at.line) for f in found}
+    places: list[Frame] = []
+    for draft in behind:
+        place = draft.opened_by or draft.at
+        if (place.file, place.line) not in known:
+            known.add((place.file, place.line))
+            places.append(place)
+    more = tuple(Related("also lost here", place) for place in places[:_MOST_RELATED])
+    first = found[0]
+    return [_replace_related(first, (*first.related, *more)), *found[1:]]
+
+
+def _replace_related(finding: Finding, related: tuple[Related, ...]) -> Finding:
+    from dataclasses import replace
+
+    return replace(finding, related=related)

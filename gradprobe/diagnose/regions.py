@@ -1,0 +1,99 @@
+"""Breaks made by a stretch without gradient recording: shared by GP102 and GP103."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from gradprobe.diagnose.rule import Draft
+from gradprobe.graph.view import Break, View
+from gradprobe.records.trace import Region
+
+_LIBRARIES = ("/site-packages/", "/dist-packages/")
+
+
+def drafts(view: View, inference: bool) -> Iterator[Draft]:
+    """A draft for each break that happened with recording off, by the given mode."""
+    for found in view.breaks:
+        if not found.grad_off or found.inference != inference:
+            continue
+        region = found.region
+        draft = Draft(
+            of=found,
+            at=found.at,
+            opened_by=region.opened_by if region else None,
+            message=_message(view, found, region),
+            fix=_fix(region),
+        )
+        if _step_control(view, found):
+            draft = replace(
+                draft,
+                severity="note",
+                message="a solver chose its step size without gradient: "
+                f"{view.leaf.name}'s gradient treats the step size as a constant",
+                fix="nothing to do unless the step size itself should be differentiated",
+            )
+        yield draft
+
+
+def _message(view: View, found: Break, region: Region | None) -> str:
+    lost = f"{view.leaf.name}'s gradient is lost here"
+    if region is None or region.opened_by is None:
+        when = "gradient recording was already off when tracing began"
+        return f"{lost}: {when if region is not None else 'gradient recording was off'}"
+    if region.how == "decorator":
+        return f"{lost}: {region.decorated} is decorated with @{region.by}"
+    if region.how == "call":
+        return f"{lost}: {region.by} had switched gradient recording off"
+    if region.opened_by.function != found.at.function or region.opened_by.file != found.at.file:
+        return f"{lost}: it runs inside `with {region.by}` of {region.opened_by.function}"
+    return f"{lost}: it runs inside `with {region.by}`"
+
+
+def _fix(region: Region | None) -> str:
+    if region is None or region.opened_by is None:
+        return "switch gradient recording on around the run: `with torch.enable_grad():`"
+    if region.how == "decorator":
+        name = (region.decorated or "the function").split(".<locals>.")[-1]
+        call = f"{name}.__wrapped__(...)"
+        if "." in name:
+            owner, _, method = name.rpartition(".")
+            call = f"{owner}.{method}.__wrapped__(self, ...)"
+        return f"call the undecorated function: {call}; or remove the decorator"
+    if region.how == "call":
+        return f"remove {region.by}, or switch recording on again before the sampler runs"
+    return f"leave `with {region.by}` before values that feed the loss are computed"
+
+
+def _step_control(view: View, found: Break) -> bool:
+    """A library's choice of a step size: computed without gradient, one number, used as a factor.
+
+    Adaptive solvers estimate their step from norms of the state. The derivative through that
+    estimate is no part of the solution's gradient, so it is no loss.
+    """
+    opened = found.region.opened_by if found.region else None
+    if view.total or opened is None or not any(part in opened.file for part in _LIBRARIES):
+        return False
+    waiting, seen = [found.cut.result], set()
+    while waiting:
+        value = waiting.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        for op in view.users(value):
+            for result in view.data.outputs(op):
+                if result not in view.flow.between:
+                    continue
+                if result in view.flow.connected:
+                    if _elements(view, value) != 1:
+                        return False
+                else:
+                    waiting.append(result)
+    return True
+
+
+def _elements(view: View, value: int) -> int:
+    count = 1
+    for size in view.trace.values.describe(value).shape:
+        count *= size
+    return count

@@ -1,0 +1,164 @@
+"""From a trace to a report: every leaf judged, the worst verdict first, and one sentence."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradprobe.diagnose.engine import findings_of
+from gradprobe.diagnose.stages import stages_of
+from gradprobe.diagnose.verdict import layers_of, verdict_of, worst
+from gradprobe.diagnose.views import goals_of, views_of
+from gradprobe.graph.collapse import picture_of
+from gradprobe.graph.dataflow import dataflow
+from gradprobe.graph.view import View
+from gradprobe.records.report import (
+    SEVERITIES,
+    VERDICTS,
+    Cost,
+    Counts,
+    Finding,
+    Leaf,
+    Report,
+    Root,
+    Verdict,
+)
+from gradprobe.records.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One leaf with the view that decides on it."""
+
+    view: View
+    findings: list[Finding]
+    verdict: Verdict
+
+
+def report_of(trace: Trace) -> Report:
+    """Diagnose a trace. Takes time linear in its ops, for each leaf."""
+    began = time.perf_counter()
+    data = dataflow(trace)
+    judged = [_worst_of(views) for views in views_of(data)]
+    judged.sort(key=lambda j: VERDICTS.index(j.verdict))
+    findings = [f for j in judged for f in j.findings]
+    findings.sort(key=lambda f: SEVERITIES.index(f.severity))
+    findings = _one_a_line(findings)
+    verdict = _verdict(trace, judged)
+    root = _root(trace, judged)
+    views = [j.view for j in judged]
+    unseen = list(trace.unseen)
+    if not judged and verdict != "no-root":
+        unseen.append("no tensor was found that the program wants a gradient of: name one (--leaf)")
+    return Report(
+        environment=trace.environment,
+        verdict=verdict,
+        headline=_headline(verdict, judged, findings, root),
+        leaves=tuple(_leaf(trace, j) for j in judged),
+        root=root,
+        stages=stages_of(trace, views),
+        findings=tuple(findings),
+        counts=_counts(trace, views),
+        unseen=tuple(unseen),
+        cost=Cost(trace.record_bytes, trace.seconds, time.perf_counter() - began),
+        picture=picture_of(views[0], findings) if views else picture_of(None, ()),
+        autograd_dot=trace.autograd_dot,
+    )
+
+
+def _worst_of(views: list[View]) -> Judged:
+    """Of all backward passes, the one in which the leaf fared worst; the last if all are well."""
+    every = []
+    for view in reversed(views):
+        findings = findings_of(view)
+        every.append(Judged(view, findings, verdict_of(view, findings)))
+    return min(every, key=lambda j: VERDICTS.index(j.verdict))
+
+
+def _one_a_line(findings: list[Finding]) -> list[Finding]:
+    """Two leaves cut by one line are one finding."""
+    seen: dict[tuple[object, ...], Finding] = {}
+    for finding in findings:
+        opened = finding.opened_by.place if finding.opened_by else None
+        seen.setdefault((finding.code, finding.at.place, opened), finding)
+    return list(seen.values())
+
+
+def _verdict(trace: Trace, judged: Sequence[Judged]) -> Verdict:
+    if not goals_of(trace):
+        errors = [r for r in trace.raised if "requires grad" in r.message]
+        return "error" if errors else "no-root"
+    if judged:
+        return worst([j.verdict for j in judged])
+    raised = any(p.raised for p in trace.passes)
+    return "broken" if raised else "flows"
+
+
+def _root(trace: Trace, judged: Sequence[Judged]) -> Root | None:
+    if judged:
+        view = judged[0].view
+        how = view.passed.how if view.passed is not None else "named"
+        return Root(view.root_name, view.root_at, "named" if trace.named_root else how)
+    goals = goals_of(trace)
+    if not goals:
+        return None
+    last = goals[-1]
+    return Root(last.name, last.at, last.passed.how if last.passed is not None else "named")
+
+
+def _leaf(trace: Trace, judged: Judged) -> Leaf:
+    mark = judged.view.leaf
+    meta = trace.values.describe(mark.values[0])
+    return Leaf(
+        name=mark.name,
+        at=mark.at,
+        shape=meta.shape,
+        dtype=meta.dtype,
+        device=meta.device,
+        requires_grad=mark.requires_grad,
+        verdict=judged.verdict,
+        layers=layers_of(judged.view, judged.findings, judged.verdict),
+        grad=judged.view.grad,
+    )
+
+
+def _counts(trace: Trace, views: Sequence[View]) -> Counts:
+    first = views[0] if views else None
+    passed = first.passed if first is not None else None
+    return Counts(
+        ops=len(trace.ops),
+        nodes=passed.nodes if passed is not None else None,
+        edges=passed.edges if passed is not None else None,
+        steps=first.steps.count if first is not None else None,
+        denoiser_calls=(len(first.steps.calls) or None) if first is not None else None,
+    )
+
+
+def _headline(
+    verdict: Verdict, judged: Sequence[Judged], findings: Sequence[Finding], root: Root | None
+) -> str:
+    """The one sentence: what happened to which leaf, and where."""
+    if verdict == "no-root":
+        return "no-root: the program never called backward; name the tensor to start at (--root)"
+    if not judged:
+        if verdict == "flows":
+            return "flows: backward ran, but no leaf was found; name one (--leaf)"
+        return f"{verdict}: nothing that feeds {root.name if root else 'the root'} requires grad"
+    leaf, name = judged[0].view.leaf.name, root.name if root else "the root"
+    if verdict == "flows":
+        return f"flows: gradient of {name} reaches {leaf}, and no way to it is cut"
+    what = {
+        "partial": f"gradient reaches {leaf}, but not along every way",
+        "broken": f"no gradient reaches {leaf}",
+        "zero": f"{leaf}'s gradient is exactly zero",
+        "nonfinite": f"{leaf}'s gradient is not finite",
+        "error": "torch raised for a reason of autograd's",
+    }[verdict]
+    if not findings:
+        return f"{verdict}: {what}"
+    first = findings[0]
+    cause = first.opened_by or first.at
+    where = f"{os.path.basename(cause.file)}:{cause.line}"
+    return f"{verdict}: {what}; {first.code} {first.name} at {where}: {first.message}"

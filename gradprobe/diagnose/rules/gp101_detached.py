@@ -1,0 +1,88 @@
+"""The tensor was detached.
+
+`x.detach()`, `x.detach_()` and `x.data` give a tensor with the same values and no history: for
+autograd it is a constant. Whatever is computed from it cannot send gradient back to the leaf.
+
+In samplers it is often left over from code that saved memory, made a preview, or truncated
+back-propagation on purpose. In a straight-through estimator, `x + (q - x).detach()`, the detach is
+meant and gradient takes the other way: that is a note, not a loss.
+
+Remove the detach on the way to the loss; keep it only on copies for logging or previews.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradprobe.diagnose.rule import Draft
+from gradprobe.graph.view import Break, View
+from gradprobe.records.op import Kind
+
+CODE = "GP101"
+NAME = "detached"
+
+BREAKS = """
+import torch
+
+z0 = torch.randn(4, requires_grad=True)
+x = z0 * 80.0
+for sigma in (80.0, 20.0, 5.0):
+    denoised = 0.7 * x + 0.1
+    x = x.detach() + 0.5 * (denoised - x).detach()  # <- GP101
+loss = x.pow(2).mean()
+loss.backward()
+"""
+
+CLEAN = """
+import torch
+
+z0 = torch.randn(4, requires_grad=True)
+x = z0 * 80.0
+for sigma in (80.0, 20.0, 5.0):
+    denoised = 0.7 * x + 0.1
+    x = x + 0.5 * (denoised - x)
+    preview = x.detach()
+loss = x.pow(2).mean()
+loss.backward()
+"""
+
+
+def check(view: View) -> Iterator[Draft]:
+    """Every `.detach()` or `.data` on the way from leaf to root."""
+    for found in view.breaks:
+        if found.kind is not Kind.DETACH:
+            continue
+        how = ".data" if found.callee == "Tensor.data" else f".{found.callee.split('.')[-1]}()"
+        if _straight_through(view, found):
+            yield Draft(
+                of=found,
+                at=found.at,
+                severity="note",
+                message=f"a straight-through estimator detaches the difference of {how}: "
+                "gradient passes around it by design",
+                fix="nothing to do: this is how a straight-through estimator works",
+            )
+            continue
+        yield Draft(
+            of=found,
+            at=found.at,
+            message=f"{how} took {view.leaf.name}'s gradient off this tensor",
+            fix=f"remove {how} here, or use it only on copies that do not feed {view.root_name}",
+        )
+
+
+def _straight_through(view: View, found: Break) -> bool:
+    """`x + (q - x).detach()`: what is detached is a difference from what it is added to."""
+    made_by = view.data.producer[found.cut.source]
+    if made_by < 0 or not view.trace.ops.callee_of(made_by).name.endswith(("sub", "sub_")):
+        return False
+    subtracted = view.trace.ops.inputs_of(made_by)[-1:]
+    return any(
+        view.trace.ops.callee_of(user).name.endswith(("add", "add_"))
+        and _same(view, subtracted, view.data.inputs(user))
+        for user in view.users(found.cut.result)
+    )
+
+
+def _same(view: View, subtracted: object, inputs: object) -> bool:
+    return any(v in view.flow.connected for v in inputs if v in tuple(subtracted))  # type: ignore[attr-defined]

@@ -1,0 +1,108 @@
+"""The values left torch.
+
+`.item()`, `float(x)`, `.tolist()`, `.numpy()`, `np.asarray(x)` and DLPack hand the values to code
+that autograd cannot follow. If they come back as a number, a list or an array, the tensor made of
+them is a constant.
+
+The finding names the exit; where the data came back is given beside it. When the very number, list
+or array came back, that is proven; when only a tensor of the same shape appeared later, it is
+suspected.
+
+Do the computation with torch functions (`torch.clamp` for `np.clip`, a tensor `std` in place of
+`std().item()`), or keep the host copy for logging only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradprobe.diagnose.rule import Draft
+from gradprobe.graph.view import Break, View
+from gradprobe.records.source import Frame, Related
+from gradprobe.records.trace import Exit, Reentry
+
+CODE = "GP104"
+NAME = "left-torch"
+
+BREAKS = """
+import numpy as np
+import torch
+
+z0 = torch.randn(4, requires_grad=True)
+x = z0 * 80.0
+image = np.clip(x.detach().numpy(), -1, 1)  # <- GP104
+loss = torch.from_numpy(image).mean()
+loss.backward()
+"""
+
+CLEAN = """
+import torch
+
+z0 = torch.randn(4, requires_grad=True)
+x = z0 * 80.0
+print(x.detach().numpy().max(), x.std().item())
+loss = (x / x.std()).mean()
+loss.backward()
+"""
+
+
+def check(view: View) -> Iterator[Draft]:
+    """Values that went out of torch and came back on the way to the root."""
+    for found in view.breaks:
+        returned = view.reentry_of(found.cut.result)
+        if returned is not None:
+            exit = view.trace.exits[returned.exit]
+            yield _draft(view, found, exit, returned)
+            continue
+        # `x.detach().numpy()`: the detach is only there so that torch allows the exit.
+        for exit in view.exits_of(found.cut.result):
+            returned = _return_of(view, exit)
+            if returned is not None:
+                yield _draft(view, found, exit, returned)
+                break
+    yield from _refused(view)
+
+
+def _return_of(view: View, exit: Exit) -> Reentry | None:
+    number = view.trace.exits.index(exit)
+    every = (*view.trace.reentries, *view.data.suspected.values())
+    return next((r for r in every if r.exit == number and r.value in view.flow.feeding), None)
+
+
+def _draft(view: View, found: Break, exit: Exit, returned: Reentry) -> Draft:
+    came_back = view.place_of(returned.op)
+    how = _way(exit.through)
+    at = view.place_of(exit.op) or found.at
+    back = "the number" if exit.through in ("item", "__float__", "__index__") else "the data"
+    return Draft(
+        of=found,
+        at=at,
+        certainty="proven" if returned.proven else "suspected",
+        message=f"{view.leaf.name}'s values leave torch through {how}, "
+        f"and {back} {'comes' if returned.proven else 'seems to come'} back as a constant",
+        fix="compute this with torch functions instead, so that autograd can follow",
+        related=(Related("came back", came_back),) if came_back is not None else (),
+    )
+
+
+def _way(through: str) -> str:
+    return {"__float__": "float()", "__int__": "int()", "__array__": "np.asarray()"}.get(
+        through, f".{through}()"
+    )
+
+
+def _refused(view: View) -> Iterator[Draft]:
+    """torch would not let a tensor out that requires grad, and said so by raising."""
+    for op in view.trace.raised:
+        if "that requires grad" not in op.message or "numpy" not in op.message:
+            continue
+        if not any(value in view.flow.connected for value in op.inputs):
+            continue
+        at: Frame | None = view.trace.frames[op.site]
+        if at is not None:
+            yield Draft(
+                at=at,
+                severity="error",
+                message=f"{view.leaf.name}'s values cannot leave torch here: {op.message}",
+                fix="do this step with torch functions; a .detach() would only hide the loss",
+            )

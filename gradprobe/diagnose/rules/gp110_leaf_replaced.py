@@ -1,0 +1,78 @@
+"""What the program holds is no leaf.
+
+`z0 = torch.randn(..., requires_grad=True).to(device)` or `.cuda()`, a dtype cast, or arithmetic in
+the same expression gives the name to the *result*: a tensor in the middle of the graph. The leaf
+itself has no name any more. Gradient reaches it, and `z0.grad` stays None (torch warns when it is
+read); an optimiser refuses it.
+
+Move and cast first, then call `requires_grad_()` on the final tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradprobe.diagnose.rule import Draft
+from gradprobe.graph.view import View
+from gradprobe.records.source import Related
+
+CODE = "GP110"
+NAME = "leaf-replaced"
+
+BREAKS = """
+import torch
+
+z0 = torch.randn(4, requires_grad=True).to(torch.float64)  # <- GP110
+loss = (z0 * 80.0).pow(2).mean()
+loss.backward()
+print(z0.grad)
+"""
+
+CLEAN = """
+import torch
+
+z0 = torch.randn(4).to(torch.float64).requires_grad_()
+loss = (z0 * 80.0).pow(2).mean()
+loss.backward()
+print(z0.grad)
+"""
+
+
+def check(view: View) -> Iterator[Draft]:
+    """A read of `.grad` on a tensor that the leaf's own statement had made of it."""
+    statement = view.leaf.statement
+    if statement is None:
+        return
+    for read in view.trace.reads:
+        made_by = view.data.producer[read.value]
+        if made_by < 0 or not any(v in view.leaf.values for v in _origins(view, read.value)):
+            continue
+        at = view.place_of(made_by)
+        if at is None or at.file != statement.file:
+            continue
+        if not statement.line <= at.line <= statement.end_line:
+            continue
+        related = (Related(".grad was read", read.at),) if read.at is not None else ()
+        yield Draft(
+            at=at,
+            severity="error",
+            related=related,
+            message=f"{view.leaf.name} is not the leaf but a result of it, "
+            f"so {view.leaf.name}.grad stays None",
+            fix="move or cast first, then call requires_grad_() on the final tensor",
+        )
+        return
+
+
+def _origins(view: View, value: int) -> set[int]:
+    """Everything a value was computed from."""
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        if current not in seen:
+            seen.add(current)
+            op = view.data.producer[current]
+            if op >= 0:
+                waiting.extend(view.data.inputs(op))
+    return seen

@@ -1,0 +1,78 @@
+"""The op is flat.
+
+`round`, `floor`, `ceil`, `trunc`, `sign` and `heaviside` have derivative zero almost everywhere.
+The graph is whole and the gradient that arrives is exactly zero.
+
+Use a straight-through estimator, `x + (x.round() - x).detach()`, or leave the rounding out of the
+way to the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradprobe.diagnose.rule import Draft
+from gradprobe.graph.view import View
+
+CODE = "GP301"
+NAME = "flat-op"
+
+BREAKS = """
+import torch
+
+z0 = torch.randn(4, requires_grad=True)
+x = (z0 * 8.0).round() / 8.0  # <- GP301
+loss = (x - 0.25).pow(2).mean()
+loss.backward()
+"""
+
+CLEAN = """
+import torch
+
+z0 = torch.randn(4, requires_grad=True)
+x = z0 * 8.0
+x = x + (x.round() - x).detach()
+loss = (x - 0.25).pow(2).mean()
+loss.backward()
+"""
+
+_FLAT = frozenset(["round", "floor", "ceil", "trunc", "fix", "sign", "sgn", "heaviside"])
+
+
+def check(view: View) -> Iterator[Draft]:
+    """Flat ops between leaf and root, unless the gradient has another way."""
+    for op in view.flow.ops:
+        name = view.trace.ops.callee_of(op).name.rsplit(".", 1)[-1].removesuffix("_")
+        if name not in _FLAT:
+            continue
+        results = view.data.outputs(op)
+        if not any(v in view.flow.connected for v in results) or _detached(view, results):
+            continue
+        at = view.place_of(op)
+        if at is None:
+            continue
+        yield Draft(
+            at=at,
+            op=op,
+            severity="error" if view.zero else "warning",
+            message=f"{name} has derivative zero almost everywhere: no gradient of "
+            f"{view.leaf.name} passes it",
+            fix="use a straight-through estimator: x + (x.round() - x).detach()",
+        )
+
+
+def _detached(view: View, results: object) -> bool:
+    """A flat op whose result is detached anyway is half of a straight-through estimator."""
+    seen = set(results)  # type: ignore[call-overload]
+    waiting = list(seen)
+    while waiting:
+        value = waiting.pop()
+        for op in view.users(value):
+            for result in view.data.outputs(op):
+                if result in view.flow.connected and result not in seen:
+                    if view.trace.ops.callee_of(op).name.endswith("sub"):
+                        seen.add(result)
+                        waiting.append(result)
+                        continue
+                    return False
+    return True

@@ -1,0 +1,78 @@
+"""What is said of a leaf: the verdict, and the three questions kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradprobe.graph.view import View
+from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers, Verdict
+
+_NO_GRAD = "does not require grad"
+
+
+def verdict_of(view: View, findings: Sequence[Finding]) -> Verdict:
+    """The verdict on one leaf, as the report contract defines it."""
+    said = view.passed.raised if view.passed is not None else None
+    if any(f.severity == "error" and "cannot leave torch" in f.message for f in findings):
+        return "error"
+    if said is not None and _NO_GRAD not in said and "not have been used" not in said:
+        return "error"
+    if view.total or any(f.code in ("GP109", "GP110") for f in findings if f.severity == "error"):
+        return "broken"
+    if view.nonfinite:
+        return "nonfinite"
+    if view.zero:
+        return "zero"
+    return "partial" if any(f.severity != "note" for f in findings) else "flows"
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    return min(verdicts, key=VERDICTS.index)
+
+
+def layers_of(view: View, findings: Sequence[Finding], verdict: Verdict) -> Layers:
+    """Connected, complete, healthy: each with the sentence that says why."""
+    return Layers(_connected(view), _complete(view, findings), _healthy(view, verdict))
+
+
+def _connected(view: View) -> Layer:
+    leaf, root = view.leaf.name, view.root_name
+    if view.total:
+        return Layer("no", f"no autograd path leads from {root} to {leaf}")
+    if view.grad is not None:
+        return Layer("yes", f"gradient of {root} reached {leaf}")
+    return Layer("yes", f"an autograd path leads from {root} to {leaf}")
+
+
+def _complete(view: View, findings: Sequence[Finding]) -> Complete:
+    calls = view.steps.calls
+    live = sum(1 for c in calls if any(v in view.flow.connected for v in c.outputs))
+    if not view.total:
+        # A call that is connected to the leaf counts only if the root is connected to the call.
+        lost = [f for f in findings if f.severity != "note"]
+        if calls and live < len(calls):
+            return Complete(
+                "no", f"{live} of {len(calls)} denoiser calls carry gradient", live, len(calls)
+            )
+        if lost:
+            ways = "one way" if len(lost) == 1 else f"{len(lost)} ways"
+            sentence = f"{ways} from {view.leaf.name} to {view.root_name} carries no gradient"
+            return Complete("no", sentence, live if calls else None, len(calls) or None)
+        if calls:
+            sentence = f"all {len(calls)} denoiser calls carry gradient"
+            return Complete("yes", sentence, live, len(calls))
+        return Complete("yes", "every way that was seen carries gradient")
+    if not calls:
+        return Complete("no", "no gradient arrives at all")
+    return Complete("no", "no gradient arrives through any denoiser call", 0, len(calls))
+
+
+def _healthy(view: View, verdict: Verdict) -> Layer:
+    grad = view.grad
+    if grad is None:
+        return Layer("unknown", "there is no gradient to look at")
+    if verdict == "nonfinite":
+        return Layer("no", f"{grad.nonfinite} elements of the gradient are NaN or Inf")
+    if verdict == "zero":
+        return Layer("no", "the gradient is exactly zero everywhere")
+    return Layer("yes", f"finite, norm {grad.norm:.3g}, {grad.zero_fraction:.0%} zeros")

@@ -1,0 +1,156 @@
+"""Where one leaf's values go on their way to one root, and where its gradient does not follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradprobe.graph.dataflow import Dataflow
+from gradprobe.records.sampling import LeafMark
+from gradprobe.records.tensor import REQUIRES_GRAD
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An op that takes a value that gradient can leave, and gives one that it cannot.
+
+    `op` is -1 where host data came back without an op that was seen; `source` is the connected
+    input, `result` the disconnected output.
+    """
+
+    op: int
+    source: int
+    result: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The part of the dataflow between a leaf and a root, with what is known of each value.
+
+    All sets hold values. `between` is every value on a path from leaf to root, `connected` those
+    of them from which gradient reaches the leaf; `feeding` all that feeds the root at all.
+    """
+
+    leaf: LeafMark
+    roots: tuple[int, ...]
+    ops: Sequence[int]  # those on a path, in order
+    between: frozenset[int]
+    connected: frozenset[int]
+    feeding: frozenset[int]
+    cuts: tuple[Cut, ...]
+
+    @property
+    def used(self) -> bool:
+        """Whether the leaf's values reach the root at all."""
+        return any(root in self.between for root in self.roots)
+
+    @property
+    def reaches(self) -> bool:
+        """Whether some autograd path from root to leaf exists."""
+        return any(root in self.connected for root in self.roots)
+
+
+def flow(data: Dataflow, leaf: LeafMark, sources: frozenset[int], roots: tuple[int, ...]) -> Flow:
+    """Follow the values `sources` (the leaf's, in all its versions) to `roots`.
+
+    The walk back from the root stops at the leaf: what an earlier iteration did to the leaf's
+    values (an optimiser's step) is not part of the way.
+    """
+    feeding: set[int] = set()
+    ops: set[int] = set()
+    waiting = list(roots)
+    while waiting:
+        value = waiting.pop()
+        if value in feeding:
+            continue
+        feeding.add(value)
+        if value in sources:
+            continue
+        returned = data.suspected.get(value)
+        if returned is not None:
+            waiting.append(data.trace.exits[returned.exit].value)
+        op = data.producer[value]
+        if op >= 0:
+            ops.add(op)
+            waiting.extend(data.inputs(op))
+    return _forward(data, leaf, sources, roots, feeding, sorted(ops))
+
+
+def _forward(
+    data: Dataflow,
+    leaf: LeafMark,
+    sources: frozenset[int],
+    roots: tuple[int, ...],
+    feeding: set[int],
+    ops: list[int],
+) -> Flow:
+    flags = data.trace.values.flags
+    between = {value for value in sources if value in feeding}
+    connected = {value for value in between if flags[value] & REQUIRES_GRAD}
+    between_ops: list[int] = []
+    cuts: list[Cut] = []
+    late = sorted((r.op, r.exit, value) for value, r in data.suspected.items() if value in feeding)
+    for op in ops:
+        while late and late[0][0] <= op:
+            _, exit, value = late.pop(0)
+            _came_back(data, exit, value, between, connected, cuts)
+        inputs = data.inputs(op)
+        from_leaf = [value for value in inputs if value in between]
+        if not from_leaf:
+            continue
+        between_ops.append(op)
+        carriers = _carriers(data, op, from_leaf)
+        live = next((value for value in carriers if value in connected), None)
+        alive_before = next((value for value in from_leaf if value in connected), None)
+        for value in data.outputs(op):
+            if value not in feeding or value in sources:
+                continue
+            between.add(value)
+            if live is not None and flags[value] & REQUIRES_GRAD:
+                connected.add(value)
+            elif alive_before is not None:
+                cuts.append(Cut(op, alive_before, value))
+        if op in data.functions:
+            _escaped(data, op, feeding, between)
+    while late:
+        _, exit, value = late.pop(0)
+        _came_back(data, exit, value, between, connected, cuts)
+    return Flow(
+        leaf,
+        roots,
+        tuple(between_ops),
+        frozenset(between),
+        frozenset(connected),
+        frozenset(feeding),
+        tuple(cuts),
+    )
+
+
+def _carriers(data: Dataflow, op: int, from_leaf: list[int]) -> list[int]:
+    """The inputs to which the op's backward gives gradient: of a Function, its arguments."""
+    call = data.functions.get(op)
+    if call is None:
+        return from_leaf
+    return [v for v in from_leaf if v in call.explicit and v not in call.none_for]
+
+
+def _escaped(data: Dataflow, op: int, feeding: set[int], between: set[int]) -> None:
+    """Values made inside a Function's forward that the program kept by another way."""
+    call = data.functions[op]
+    for inner in range(call.inner_from, op):
+        between.update(v for v in data.trace.ops.outputs_of(inner) if v in feeding)
+
+
+def _came_back(
+    data: Dataflow,
+    exit: int,
+    value: int,
+    between: set[int],
+    connected: set[int],
+    cuts: list[Cut],
+) -> None:
+    left = data.trace.exits[exit].value
+    if left in between and value not in between:
+        between.add(value)
+        if left in connected:
+            cuts.append(Cut(-1, left, value))

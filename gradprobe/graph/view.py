@@ -1,0 +1,166 @@
+"""What a rule sees: one leaf, one root, and the breaks between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gradprobe.graph.dataflow import Dataflow
+from gradprobe.graph.flow import Cut, Flow
+from gradprobe.graph.steps import Steps
+from gradprobe.records.backward import Pass
+from gradprobe.records.op import GRAD_OFF, INFERENCE, Kind
+from gradprobe.records.report import GradStats
+from gradprobe.records.sampling import LeafMark
+from gradprobe.records.source import Frame
+from gradprobe.records.tensor import TensorMeta
+from gradprobe.records.trace import Exit, Reentry, Region, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """One cut with what is known of its op. `hidden`: an earlier cut on the way took all anyway."""
+
+    cut: Cut
+    at: Frame
+    callee: str
+    kind: Kind | None  # None: the op was not seen
+    grad_off: bool
+    inference: bool
+    region: Region | None
+    source: TensorMeta
+    result: TensorMeta
+    hidden: bool
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One leaf on its way to one root.
+
+    `total` says that no gradient reaches the leaf at all. `breaks` come in order of time.
+    """
+
+    data: Dataflow
+    flow: Flow
+    steps: Steps
+    passed: Pass | None
+    root_name: str
+    root_at: Frame | None
+    total: bool
+    breaks: tuple[Break, ...]
+    others: tuple[LeafMark, ...] = field(default=())
+
+    @property
+    def grad(self) -> GradStats | None:
+        """Statistics of the gradient that reached the leaf in this pass."""
+        if self.passed is None:
+            return None
+        reached = self.passed.reached
+        return next((reached[v] for v in reversed(self.leaf.values) if v in reached), None)
+
+    @property
+    def zero(self) -> bool:
+        return self.grad is not None and not self.grad.nonfinite and self.grad.abs_max == 0
+
+    @property
+    def nonfinite(self) -> bool:
+        return self.grad is not None and self.grad.nonfinite > 0
+
+    @property
+    def trace(self) -> Trace:
+        return self.data.trace
+
+    @property
+    def leaf(self) -> LeafMark:
+        return self.flow.leaf
+
+    def exits_of(self, value: int) -> list[Exit]:
+        """How a value left torch."""
+        return [exit for exit in self.trace.exits if exit.value == value]
+
+    def reentry_of(self, value: int) -> Reentry | None:
+        """The return of host data as `value`, proven or suspected."""
+        found = next((r for r in self.trace.reentries if r.value == value), None)
+        return found or self.data.suspected.get(value)
+
+    def users(self, value: int) -> Iterator[int]:
+        """The ops on the way to the root that take `value`, in order."""
+        return (op for op in self.flow.ops if value in self.data.inputs(op))
+
+    def place_of(self, op: int) -> Frame | None:
+        return self.trace.frame_of(op) if op >= 0 else None
+
+    def occurrences(self, found: Break) -> int:
+        """How many times the same place lost the gradient between leaf and root."""
+        if found.cut.op < 0:
+            return 1
+        site = self.trace.ops.site[found.cut.op]
+        sites = self.trace.ops.site
+        count = 0
+        for op in self.flow.ops:
+            if sites[op] == site and self._loses(op):
+                count += 1
+        return max(count, 1)
+
+    def _loses(self, op: int) -> bool:
+        return any(
+            v in self.flow.between and v not in self.flow.connected for v in self.data.outputs(op)
+        )
+
+
+def breaks_of(data: Dataflow, flow: Flow, fallback: Frame | None) -> tuple[Break, ...]:
+    """The cuts of a flow, and behind them the ops that would have cut all the same."""
+    cuts = [(cut, False) for cut in flow.cuts]
+    known = {cut.op for cut in flow.cuts}
+    cuts += [(cut, True) for cut in _hidden(data, flow) if cut.op not in known]
+    cuts.sort(key=lambda pair: pair[0].op)
+    return tuple(b for cut, hidden in cuts if (b := _break(data, cut, hidden, fallback)))
+
+
+def _break(data: Dataflow, cut: Cut, hidden: bool, fallback: Frame | None) -> Break | None:
+    trace = data.trace
+    source, result = trace.values.describe(cut.source), trace.values.describe(cut.result)
+    if cut.op < 0:
+        returned = data.suspected[cut.result]
+        at = trace.frame_of(trace.exits[returned.exit].op) or fallback
+        if at is None:
+            return None
+        return Break(cut, at, "", None, False, False, None, source, result, hidden)
+    op = trace.ops.op(cut.op)
+    at = trace.frames[op.site] or fallback
+    if at is None:
+        return None
+    off = bool(op.flags & GRAD_OFF)
+    return Break(
+        cut=cut,
+        at=at,
+        callee=op.callee.name,
+        kind=op.callee.kind,
+        grad_off=off,
+        inference=bool(op.flags & INFERENCE),
+        region=trace.regions[op.region] if off else None,
+        source=source,
+        result=result,
+        hidden=hidden,
+    )
+
+
+def _hidden(data: Dataflow, flow: Flow) -> Iterator[Cut]:
+    """Ops past a cut that stop gradient in their own right: they show once the first is healed."""
+    ops = data.trace.ops
+    entered: set[int] = set()
+    for op in flow.ops:
+        lost = [v for v in data.inputs(op) if v in flow.between and v not in flow.connected]
+        results = [v for v in data.outputs(op) if v in flow.between and v not in flow.connected]
+        if not lost or not results:
+            continue
+        source, result = lost[0], results[0]
+        values = data.trace.values
+        stops = ops.callee_of(op).kind in (Kind.DETACH, Kind.COPY)
+        stops |= values.describe(source).differentiable > values.describe(result).differentiable
+        if ops.flags_of(op) & GRAD_OFF:
+            region = ops.region_of(op)
+            stops |= region not in entered
+            entered.add(region)
+        if stops:
+            yield Cut(op, source, result)

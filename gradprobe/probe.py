@@ -1,0 +1,83 @@
+"""`Probe`: watch a block of code, then ask where the gradient went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from gradprobe.capture.build import build
+from gradprobe.capture.recorder import Recorder
+from gradprobe.diagnose import report_of
+from gradprobe.errors import UsageError
+from gradprobe.records.report import Report, Stage
+
+
+class Probe:
+    """Watches the thread it is started in, without changing what runs there.
+
+    `leaves` names the tensors whose gradient is wanted: a variable's name, or
+    `file.py:function:variable`; by default those the program made to require grad. `root` names
+    the tensor to start at; by default that of each backward. `raw=True` also keeps the autograd
+    graph as torchviz draws it, taken when a backward starts. `command` goes into the report.
+
+    Use it as a context manager, or with `start` and `stop`. Raises `UsageError` when another probe
+    is active.
+    """
+
+    def __init__(
+        self,
+        *,
+        leaves: Sequence[str] = (),
+        root: str | None = None,
+        raw: bool = False,
+        command: Sequence[str] = (),
+    ) -> None:
+        if isinstance(leaves, str):
+            leaves = (leaves,)
+        self._recorder = Recorder(leaves, root, raw)
+        self._command = tuple(command)
+        self._running = False
+        self._report: Report | None = None
+
+    def start(self) -> Self:
+        if self._running or self._report is not None:
+            raise UsageError("a probe runs once: make a new one")
+        self._recorder.start()
+        self._running = True
+        return self
+
+    def stop(self) -> None:
+        """Stop watching; torch is exactly as it was before `start`. Stopping twice is harmless."""
+        if self._running:
+            self._recorder.stop()
+            self._running = False
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def report(self) -> Report:
+        """The diagnosis of what was seen so far; final once the probe has stopped.
+
+        Raises `UnknownName` for a leaf or root that no variable has, and `UsageError` for a leaf
+        name that several have.
+        """
+        if self._report is not None:
+            return self._report
+        report = report_of(build(self._recorder, self._command))
+        if not self._running:
+            self._report = report
+        return report
+
+    @property
+    def records(self) -> tuple[Stage, ...]:
+        """The hook records: one for each stage and step."""
+        return self.report().stages
