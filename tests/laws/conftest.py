@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ class Nursery:
             stderr=subprocess.DEVNULL,
             text=True,
             cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         self.answers: dict[tuple[str, str], dict[str, Any]] = {}
         assert self._line() == "ready"
