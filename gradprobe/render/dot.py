@@ -80,6 +80,8 @@ def _node(shape: Shape) -> dict[str, str]:
         "color": look.line,
         "fillcolor": look.fill,
         "penwidth": "2.2" if shape.heavy else "1.2",
+        # The lid of a box3d takes room from its label.
+        **({"margin": "0.16,0.11"} if shape.outline == "box3d" else {}),
         "label": _table(
             _row(_bold(shape.title), _font(shape.tag, _FAINT, 9), wide=shape.title),
             *(_row(_font(line, _INK, 10, MONO)) for line in shape.lines),

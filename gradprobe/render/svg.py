@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gradprobe.errors import TooLarge, UsageError
 from gradprobe.records.report import Report
 from gradprobe.render.dot import source
 from gradprobe.render.layout import lay_out
 from gradprobe.render.plain import visible
+from gradprobe.render.raw import raw_dot
 from gradprobe.render.scene import describe, scene
 from gradprobe.render.svg_tree import finish
-
-MOST_RAW_NODES = 600  # dot needs minutes, then gigabytes, above it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +30,6 @@ class Svg:
         Raises `UsageError` when the engine is missing or `raw` is asked of a report without an
         autograd graph, `TooLarge` when that graph is more than dot can lay out.
         """
-        dot = _raw_dot(report) if self.raw else source(scene(report))
+        dot = raw_dot(report) if self.raw else source(scene(report))
         what = "The autograd graph." if self.raw else describe(report.picture)
         return finish(lay_out(dot, self.engine), visible(report.headline), what)
-
-
-def _raw_dot(report: Report) -> str:
-    dot = report.autograd_dot
-    if dot is None:
-        raise UsageError("this report holds no autograd graph: trace again with --raw")
-    nodes = sum(1 for line in dot.splitlines() if "[" in line and "->" not in line)
-    if nodes > MOST_RAW_NODES:
-        raise TooLarge(
-            f"the autograd graph has about {nodes} nodes and dot can lay out {MOST_RAW_NODES}: "
-            "leave out --raw for the bounded picture, or trace fewer steps"
-        )
-    return dot

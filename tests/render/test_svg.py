@@ -139,8 +139,25 @@ def test_the_raw_graph_must_exist_and_be_small() -> None:
     with pytest.raises(UsageError, match="holds no autograd graph"):
         broken().render("svg", raw=True)
     nodes = "".join(f'\t{i} [label="AddBackward0"]\n' for i in range(900))
-    with pytest.raises(TooLarge, match="has about 900 nodes and dot can lay out 600"):
+    with pytest.raises(TooLarge, match="has 900 nodes, dot can lay out 600"):
         replace(broken(), autograd_dot=f"digraph {{\n{nodes}}}\n").render("svg", raw=True)
+
+
+def shared_leaf(steps: int) -> str:
+    """A chain whose every second node takes the same leaf: a parameter used at each step."""
+    lines = [f'{i} [label="MulBackward0"]\n{i} -> {i + 1}' for i in range(2 * steps)]
+    lines += [f"w -> {i}" for i in range(0, 2 * steps, 2)]
+    return "digraph {\n" + "\n".join(lines) + '\nw [label="w"]\n}\n'
+
+
+def test_a_leaf_shared_by_too_many_steps_is_refused_at_once() -> None:
+    report = replace(broken(), autograd_dot=shared_leaf(280))
+    started = time.perf_counter()
+    with pytest.raises(TooLarge, match="561 nodes, and leaves shared by so many"):
+        report.render("svg", raw=True)
+    assert time.perf_counter() - started < 2
+    few = replace(broken(), autograd_dot=shared_leaf(30))
+    assert len(groups(drawn(few, raw=True), "node")) == 62
 
 
 def test_an_engine_must_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
