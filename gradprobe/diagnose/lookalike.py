@@ -19,11 +19,17 @@ class Lookalike:
 
 
 def lookalike(view: View) -> Lookalike | None:
-    """The first such tensor that was drawn, made by the program, or met from elsewhere."""
+    """The likeliest such tensor: drawn rather than met from elsewhere, and far from the root.
+
+    What a sampler starts from is many ops away from the loss; its target, often of the same shape
+    and drawn as well, is one or two.
+    """
     trace = view.trace
     wanted = trace.values.describe(view.leaf.values[0])
+    distance = _distances(view)
+    farthest = sorted(view.flow.feeding, key=lambda value: (-distance.get(value, 0), value))
     for bits in (RANDOM, MET):
-        for value in sorted(view.flow.feeding):
+        for value in farthest:
             flags = trace.values.flags[value]
             if not flags & bits or flags & PARAMETER or value in view.leaf.values:
                 continue
@@ -41,3 +47,14 @@ def lookalike(view: View) -> Lookalike | None:
             what = "fresh noise" if drawn else "another tensor"
             return Lookalike(at, f"{what} of the same shape is used in its place")
     return None
+
+
+def _distances(view: View) -> dict[int, int]:
+    """How many ops lie between each value and the root, by the longest way."""
+    distance = dict.fromkeys(view.flow.roots, 0)
+    for op in reversed(range(len(view.trace.ops))):
+        after = [distance[value] for value in view.data.outputs(op) if value in distance]
+        if after:
+            for value in view.data.inputs(op):
+                distance[value] = max(distance.get(value, 0), max(after) + 1)
+    return distance
