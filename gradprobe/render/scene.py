@@ -12,6 +12,7 @@ from gradprobe.records.picture import Arrow, Box, BoxKind, Picture, State
 from gradprobe.records.report import Report
 from gradprobe.records.source import Frame
 from gradprobe.render.plain import cropped, visible, wrapped
+from gradprobe.render.thin import thinned
 
 CAPTION = "Values run along the arrows; gradient comes back along solid lines only."
 _TITLE_CELLS = 30
@@ -82,12 +83,11 @@ class Scene:
 def scene(report: Report) -> Scene:
     """The scene of a report's picture."""
     picture = report.picture
-    known = {box.key for box in picture.boxes}
     return Scene(
         _lines(report.headline, _HEADLINE_CELLS, 3),
         CAPTION if picture.arrows else "Nothing was recorded that could be drawn.",
         tuple(_shape(box) for box in picture.boxes),
-        tuple(_wire(a, report) for a in picture.arrows if a.tail in known and a.head in known),
+        tuple(_wire(arrow, report) for arrow in thinned(picture)),
     )
 
 
@@ -103,7 +103,12 @@ def describe(picture: Picture) -> str:
 def _shape(box: Box) -> Shape:
     tag = _TAGS.get(box.kind, "")
     step = f"step {box.step}"
-    if not tag and box.step is not None and box.kind != "fold" and step not in box.label:
+    if (
+        not tag
+        and box.step is not None
+        and box.kind != "fold"
+        and step not in (box.label, box.detail)
+    ):
         tag = step
     return Shape(
         box.key,

@@ -73,17 +73,19 @@ def _plain(block: Iterable[Stage], leaves: Sequence[str]) -> list[Row]:
             cropped(stage.name, _NAME_CELLS),
             _states(stage, leaves),
             cropped(tensor(stage.dtype, stage.shape), _NAME_CELLS),
-            cropped(_grad_fn(stage), _NAME_CELLS),
+            cropped(_grad_fn(stage, leaves), _NAME_CELLS),
             "" if stage.grad is None else f"{stage.grad.norm:.2e}",
         )
         for stage in block
     ]
 
 
-def _grad_fn(stage: Stage) -> str:
+def _grad_fn(stage: Stage, leaves: Sequence[str]) -> str:
     if stage.grad_fn is not None:
         return stage.grad_fn
-    return "leaf" if stage.requires_grad else "no grad"
+    if not stage.requires_grad:
+        return "no grad"
+    return "leaf" if stage.name in leaves else "?"
 
 
 def _folded(blocks: Sequence[Sequence[Stage]], leaves: Sequence[str]) -> Row:
