@@ -8,6 +8,7 @@ what was cut off is said, never guessed.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,6 +60,8 @@ def raw_graph(root: Tensor, nodes: int | None) -> str | None:
     """
     if nodes is None or nodes > sys.getrecursionlimit() // 3:
         return None
-    from torchviz import make_dot
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torchviz's own; under -W error they would end the program
+        from torchviz import make_dot
 
-    return str(make_dot(root).source)
+        return str(make_dot(root).source)
