@@ -127,7 +127,8 @@ def _sample(
     use_start = config.learn_noise and config.learn_start
     use_steps = config.learn_noise and config.step_noise == "from_z0"
     start = z0 if use_start else _fresh(z0, generator)
-    x = tap("start_state", config.sigma_max * start, sigma=config.sigma_max)
+    x = config.sigma_max * start
+    tap("start_state", x, sigma=config.sigma_max)
 
     earlier: tuple[float, Tensor] | None = None  # noise level and denoised of the step before
     for step, (level, target) in enumerate(pairwise(config.sigmas())):

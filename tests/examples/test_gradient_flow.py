@@ -47,6 +47,7 @@ def execute(*command: str | Path, **environment: str) -> subprocess.CompletedPro
     path = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH")]))
     return subprocess.run(
         [str(part) for part in command],
+        cwd=ROOT,
         env={**kept, "PYTHONPATH": path, "PYTHON": sys.executable, **environment},
         capture_output=True,
         text=True,
@@ -54,6 +55,13 @@ def execute(*command: str | Path, **environment: str) -> subprocess.CompletedPro
         timeout=120,
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def diagnosis() -> str:
+    """What is printed, from the root of the repository, of the break that the guides show."""
+    command = (sys.executable, "-m", "gradprobe", "trace", "--leaf", "z0", SCRIPT)
+    return execute(*command, BREAK="a").stdout
 
 
 def losses(output: str) -> list[float]:
@@ -87,6 +95,13 @@ def traced(report: Path, **environment: str) -> tuple[str, int, dict[str, Any]]:
     options = ("--leaf", "z0", "-o", report)
     done = execute(sys.executable, "-m", "gradprobe", "trace", *options, SCRIPT, **environment)
     return done.stdout, done.returncode, json.loads(report.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("guide", ["gradient-flow.md", "gradient-flow.zh.md"])
+def test_diagnosis_shown_in_the_guide_is_the_one_printed(guide: str, diagnosis: str) -> None:
+    text = (ROOT / "docs" / guide).read_text(encoding="utf-8")
+    (shown,) = re.findall(r"<!-- diagnosis of: BREAK=a -->\n```text\n(.*?)```\n", text, re.S)
+    assert shown in diagnosis
 
 
 @pytest.mark.parametrize("step_noise", ["0", "1"])
