@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from gradprobe.cli.streams import report_stream
+
 EPILOG = """\b
 Examples:
   gradprobe selftest
@@ -22,4 +24,5 @@ def selftest(step_noise: bool, lang: str) -> int:
     """Check that gradient flows through a small sampler on this machine."""
     from gradprobe.selftest import run  # imports torch
 
-    return run(step_noise=step_noise, lang=lang)
+    with report_stream() as out:
+        return run(step_noise=step_noise, lang=lang, out=out)

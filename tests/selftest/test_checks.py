@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -171,3 +172,17 @@ def test_under_a_second_after_torch_is_imported() -> None:
     code, seconds = done.stdout.splitlines()[-1].split()
     assert code == "0"
     assert float(seconds) < 1.0
+
+
+def test_an_output_without_chinese_gets_escapes_not_an_error() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gradprobe", "selftest", "--lang", "zh"],
+        cwd=Path(__file__).resolve().parents[2],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert LANGUAGES["zh"].passed.encode("ascii", "backslashreplace").decode() in done.stdout
