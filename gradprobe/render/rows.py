@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from gradprobe.render.scene import Scene, Shape
+from gradprobe.render.scene import LOOKS, Scene, Shape
 
 _WIDEST = 1150  # points; about what a page shows at a size that is still read
 _GAP = 36  # points between two boxes
 _CELL = 6.3  # points a character
 _FRAME = 20  # points of margin in a box
 _FEWEST = 3  # boxes in a row, however wide they are
+_SHORT = 6.0  # what a row of no length costs, counted in arrows that turn into the next row
+_CUT = 4  # a cut arrow counts as so many: it is the one to be seen at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +27,15 @@ class Rows:
 
 
 def rows(drawn: Scene) -> Rows:
-    """Rows of equal length, at most about a page wide; one row where everything fits."""
+    """Rows of about equal length, at most about a page wide; one row where everything fits."""
     ranks = _ranks(drawn)
-    last = max(ranks.values(), default=0)
-    length = _length(drawn, ranks, last + 1)
-    starts: list[list[str]] = [[] for _ in range(last // length + 1)]
-    for shape in drawn.shapes:
-        if ranks[shape.key] % length == 0:
-            starts[ranks[shape.key] // length].append(shape.key)
-    return Rows({key: rank // length for key, rank in ranks.items()}, tuple(map(tuple, starts)))
+    count = max(ranks.values(), default=0) + 1
+    firsts = _breaks(_turns(drawn, ranks, count), _length(drawn, ranks, count))
+    starts = (
+        tuple(shape.key for shape in drawn.shapes if ranks[shape.key] == first) for first in firsts
+    )
+    row = {key: bisect_right(firsts, rank) - 1 for key, rank in ranks.items()}
+    return Rows(row, tuple(starts))
 
 
 def _ranks(drawn: Scene) -> dict[str, int]:
@@ -54,8 +57,51 @@ def _ranks(drawn: Scene) -> dict[str, int]:
     return ranks
 
 
+def _turns(drawn: Scene, ranks: dict[str, int], count: int) -> list[int]:
+    """For each rank, how many arrows would turn into a new row that starts there."""
+    steps = [0] * (count + 1)
+    for wire in drawn.wires:
+        low, high = sorted((ranks[wire.tail], ranks[wire.head]))
+        weight = _CUT if wire.look is LOOKS["cut"] else 1
+        steps[low + 1] += weight
+        steps[high + 1 if high < count else count] -= weight
+    turns, now = [], 0
+    for step in steps[:count]:
+        now += step
+        turns.append(now)
+    return turns
+
+
+def _breaks(turns: list[int], length: int) -> list[int]:
+    """The first rank of each row: where few arrows pass, in rows of at most `length`.
+
+    The cheapest split by dynamic programming over the place of the last break.
+    """
+    count = len(turns)
+    best: list[tuple[float, int]] = [(0.0, 0)]  # for the first n ranks: cost, start of its last row
+    for end in range(1, count + 1):
+        best.append(
+            min(
+                (
+                    best[first][0] + (turns[first] if first else 0) + _slack(end - first, length),
+                    first,
+                )
+                for first in range(max(0, end - length), end)
+            )
+        )
+    firsts, end = [], count
+    while end:
+        end = best[end][1]
+        firsts.append(end)
+    return firsts[::-1]
+
+
+def _slack(used: int, length: int) -> float:
+    return _SHORT * (1 - used / length) ** 2
+
+
 def _length(drawn: Scene, ranks: dict[str, int], count: int) -> int:
-    """How many ranks go into a row: as many as fit, then evened out over the rows."""
+    """How many ranks fit into a row."""
     widths = [0.0] * count
     for shape in drawn.shapes:
         widths[ranks[shape.key]] = max(widths[ranks[shape.key]], _width(shape))
@@ -65,8 +111,7 @@ def _length(drawn: Scene, ranks: dict[str, int], count: int) -> int:
     # Columns of all rows stand above each other, so a column is as wide as its widest box.
     while length > _FEWEST and sum(max(widths[i::length]) + _GAP for i in range(length)) > _WIDEST:
         length -= 1
-    in_rows = -(-count // length)
-    return -(-count // in_rows)
+    return length
 
 
 def _width(shape: Shape) -> float:
