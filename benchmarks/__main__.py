@@ -42,8 +42,8 @@ def main(rounds: int, threads: int, small: bool, save_to: bool) -> None:
         f"UNet: {parameters / 1e6:.3g} M parameters, 1x4x{size.side}x{size.side}, "
         f"{size.steps} Euler steps, forward and backward\n"
         f"tiny ops: {size.tiny_ops} over 1x2x2x8x8, forward\n"
-        "Medians of differences and ratios within a round. What the report computes after the\n"
-        "run is not part of the times; nor is importing.\n",
+        "Medians of differences and ratios within a round. Neither imports nor what the\n"
+        "report computes after the run are part of the times.\n",
         soft_wrap=True,
     )
     memory = record_memory(tiny)

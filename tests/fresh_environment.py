@@ -33,13 +33,14 @@ class FreshEnvironment:
         return inherited | {"PATH": search, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
     def run(self, command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-        """Run a shell command in this environment."""
+        """Run a shell command in this environment; `stdout` holds both streams, in order."""
         return subprocess.run(
             ["bash", "-c", command],
             cwd=cwd,
             env=self.variables(),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             timeout=600,
         )

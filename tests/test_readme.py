@@ -14,7 +14,7 @@ from tests.dockerfile import command
 from tests.fresh_environment import ROOT, FreshEnvironment
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE_NAME = re.compile(r"# ([\w/]+\.py)$")
+FILE_NAME = re.compile(r"# ([\w/]+\.py)$", re.MULTILINE)
 DOCKER_RUN = re.compile(r"docker run(?: -v \$PWD:/src)? gradprobe ?(.*)")
 
 
@@ -83,11 +83,10 @@ class Reader:
 
     def check(self, stated: Command) -> None:
         done = self.do(stated.line)
-        printed = done.stdout + done.stderr
-        what = f"$ {stated.line}\n{printed}"
+        what = f"$ {stated.line}\n{done.stdout}"
         assert done.returncode == stated.code, f"exit code {done.returncode}: {what}"
         if stated.output is not None:
-            assert matches(stated.output, printed), f"README says\n{stated.output}\nbut {what}"
+            assert matches(stated.output, done.stdout), f"README says\n{stated.output}\nbut {what}"
 
     def do(self, line: str) -> subprocess.CompletedProcess[str]:
         """Run a line as it stands, or what it comes to where it asks for a machine of its own."""
@@ -98,7 +97,7 @@ class Reader:
             ready = f"VENV={sys.prefix} -o {sys.prefix}/.demo"
             return self.environment.run(f"{line} {ready}", cwd=ROOT)
         if line == "docker build -t gradprobe .":
-            return subprocess.CompletedProcess(line, 0, "carried out by test_dockerfile.py\n", "")
+            return subprocess.CompletedProcess(line, 0, "carried out by test_dockerfile.py\n")
         inside = DOCKER_RUN.fullmatch(line)
         if inside:
             return self.environment.run(command(inside[1]), cwd=self.desk)
