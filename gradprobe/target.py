@@ -183,20 +183,31 @@ def run(
     """Run `target` with `arguments` in `sys.argv[1:]`, inside the context `within`.
 
     `within` (a probe, usually) sees the exception that ended the program; this function then
-    returns it in the outcome. Raises `BadTarget` where the module or the callable does not exist.
+    returns it in the outcome. Raises `BadTarget` where the module or the callable does not exist,
+    and what `within` itself raises.
     """
+    ended_by: BaseException | None = None
     try:
         with _as_program(target, arguments), within or nullcontext():
-            target.execute()
+            try:
+                target.execute()
+            except BaseException as error:
+                ended_by = error
+                raise
     except BadTarget:
         raise
-    except KeyboardInterrupt as interrupt:
-        return Outcome(INTERRUPTED, interrupt, interrupted=True)
-    except SystemExit as leave:
-        return Outcome(_exit_code(leave), leave)
     except BaseException as error:
-        return Outcome(1, error)
-    return Outcome(0)
+        if error is not ended_by:
+            raise
+    return _outcome(ended_by)
+
+
+def _outcome(ended_by: BaseException | None) -> Outcome:
+    if isinstance(ended_by, KeyboardInterrupt):
+        return Outcome(INTERRUPTED, ended_by, interrupted=True)
+    if isinstance(ended_by, SystemExit):
+        return Outcome(_exit_code(ended_by), ended_by)
+    return Outcome(0 if ended_by is None else 1, ended_by)
 
 
 @contextmanager

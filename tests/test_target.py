@@ -165,6 +165,21 @@ def test_the_context_around_the_program_sees_its_exception(here: Path) -> None:
     assert seen == [["fails.py", "x"], outcome.exception]
 
 
+@pytest.mark.parametrize("program", ["pass", "raise ValueError"])
+def test_a_fault_of_the_context_is_not_the_programs(here: Path, program: str) -> None:
+    (here / "run.py").write_text(program)
+
+    @contextmanager
+    def faulty() -> Iterator[None]:
+        try:
+            yield
+        finally:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        run(parse("run.py"), within=faulty())
+
+
 @pytest.mark.parametrize(
     ("named", "kind"),
     [("run.py", Script), ("weird:name", Script), ("run.py:f", Call), ("package.run:C.f", Call)],
