@@ -18,6 +18,7 @@ from gradprobe.capture.memory import Memory
 from gradprobe.capture.torch_internals import node_counter
 from gradprobe.records.op import Callee, Kind
 from gradprobe.records.report import GradStats
+from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import CONNECTED, DERIVED, REQUIRES_GRAD
 
 _SECOND_ORDER = Callee("torch.autograd.grad", Kind.COMPUTE)
@@ -56,6 +57,10 @@ def as_stats(numbers: Tensor) -> GradStats:
     return GradStats(norm, mean, largest, smallest, zeros, int(nonfinite))
 
 
+# torch's own has no type annotations.
+hook: Callable[[Tensor, Callable[[Tensor], None]], Any] = Tensor.register_hook
+
+
 @dataclass(slots=True)
 class WatchedPass:
     """One call of the engine, while it is written."""
@@ -65,6 +70,7 @@ class WatchedPass:
     roots: tuple[int, ...]
     inputs: tuple[int, ...]
     place: int
+    where: Where
     reached: dict[int, GradStats | None] = field(default_factory=dict)
     raised: str | None = None
     nodes: int | None = None
@@ -120,6 +126,7 @@ class BackwardWatch:
             roots=tuple(self.memory.meet(t, place).value for t in roots),
             inputs=tuple(self.memory.meet(t, place).value for t in inputs),
             place=place,
+            where=journal.stack.stack(frame),
         )
         self.passes.append(seen)
         seen.nodes, seen.edges = self.walk.count(roots)
@@ -165,10 +172,10 @@ class BackwardWatch:
         def measure(grad: Tensor) -> None:
             numbers[value] = statistics(grad)
 
-        handles.append(tensor.register_hook(measure))
+        handles.append(hook(tensor, measure))
 
     def gradients(self, seen: WatchedPass, result: Any, place: int) -> None:
-        """Results of `torch.autograd.grad`: new values, detached by right unless a graph was made."""
+        """Results of `torch.autograd.grad`: detached by right, unless a graph was made of them."""
         journal = self.mode.journal
         live = [g for g in result if isinstance(g, Tensor) and g.requires_grad]
         if not live:

@@ -103,15 +103,15 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
     )
 
 
-def _loops(recorder: Recorder, sources: SourceMap) -> dict[int, tuple[int, int]]:
-    """Of every place on the stack of a module call, the loop around it."""
+def _loops(recorder: Recorder, sources: SourceMap) -> dict[int, tuple[tuple[int, int], ...]]:
+    """Of every place on the stack of a module call, the loops around it."""
     places = {site for call in recorder.modules.calls for _, site, _ in call.where.frames}
     found = {}
     for site in places:
         place = recorder.journal.stack.places[site]
-        loop = sources.loop(*place) if place is not None else None
-        if loop is not None:
-            found[site] = loop
+        loops = sources.loops(*place) if place is not None else ()
+        if loops:
+            found[site] = loops
     return found
 
 
@@ -137,6 +137,7 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
                 roots=seen.roots,
                 inputs=seen.inputs,
                 at=frame,
+                where=seen.where,
                 root_name=name or "root",
                 reached=dict(seen.reached),
                 raised=seen.raised,

@@ -55,7 +55,7 @@ class CallStack:
     def is_plumbing(self, file: str) -> bool:
         """Whether a frame in `file` is torch's, ours, or the standard library's."""
         if file.startswith("<"):
-            return file.startswith("<frozen") or file.startswith("<eval_with_key>")
+            return file.startswith(("<frozen", "<eval_with_key>"))
         if file.startswith(self._folders):
             return True
         return file.startswith(self._library) and not file.startswith(self._site_packages)

@@ -223,10 +223,11 @@ class SeeingMode(TorchFunctionMode):
     def share(self, kind: Kind, args: tuple[Any, ...], result: Any, index: int) -> None:
         """Keep shared memory in mind: new views, and writes that other tensors see."""
         first = args[0] if args and isinstance(args[0], Tensor) else None
+        if first is None:
+            return
         if kind is Kind.VIEW or kind is Kind.CAST or kind is Kind.DETACH:
-            if first is not None:
-                self.memory.viewed(first, result)
-        if kind in (Kind.WRITE, Kind.OVERWRITE, Kind.RANDOM) and first is not None:
+            self.memory.viewed(first, result)
+        if kind in (Kind.WRITE, Kind.OVERWRITE, Kind.RANDOM):
             self.memory.wrote(first, index)
 
     def failed(
@@ -239,7 +240,8 @@ class SeeingMode(TorchFunctionMode):
             self.collect(kwargs.values(), inputs, place)
         callee = self.journal.callees[learned.number].name
         at = len(self.journal.head)
-        self.raised.append(RaisedOp(callee, at, place, tuple(inputs), str(error)))
+        where = self.journal.stack.stack(frame)
+        self.raised.append(RaisedOp(callee, at, place, tuple(inputs), str(error), where))
 
     def leaf_call(
         self, func: Callable[..., Any], learned: Learned, args: tuple[Any, ...], kwargs: Any

@@ -33,9 +33,10 @@ class Identity:
         self.by_storage: dict[int, list[TensorRef]] = {}
         table, by_storage = self.table, self.by_storage
 
-        def gone(ref: Any) -> None:
-            if table.get(ref.key) is ref:
-                del table[ref.key]
+        def gone(ref: Any) -> None:  # a TensorRef; the stub of weakref knows only its base
+            key = ref.key
+            if table.get(key) is ref:
+                del table[key]
             if ref.storage:
                 sharing = by_storage.get(ref.storage)
                 if sharing is not None:
@@ -85,7 +86,7 @@ class Identity:
 
 
 def storage_of(tensor: Tensor) -> int:
-    """The address of the storage object, or 0 for a tensor without one (sparse, some subclasses)."""
+    """The address of the storage object, or 0 where there is none (sparse tensors)."""
     try:
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):
@@ -110,7 +111,7 @@ def overlap(a: Tensor, b: Tensor) -> bool:
         return True
     # The same strides: the offset between them, written in those strides, says by how many places
     # they are shifted in each dimension. A shift of a whole extent leaves nothing in common.
-    shift = first_b - first_a
+    shift = int(first_b - first_a)
     steps = sorted(
         zip(a.stride(), a.shape, b.shape, strict=True), key=lambda step: step[0], reverse=True
     )

@@ -143,4 +143,5 @@ class Journal:
             self.meta,
             self.made_at,
         )
-        return sum(len(c) * c.itemsize for c in columns) + len(self.flags)
+        size: int = sum(len(c) * c.itemsize for c in columns)
+        return size + len(self.flags)

@@ -133,7 +133,7 @@ class LeafNames:
                         False,
                         None,
                         statement,
-                    )  # fmt: skip
+                    )
                 )
         return found
 

@@ -159,11 +159,13 @@ class Memory:
         if isinstance(data, list):
             known = self._lists.get(id(data))
             # The list itself is not kept alive: its ends tell it from a later one at its address.
-            return known[1] if known and known[0] == _fingerprint(data) else None
+            if known is not None and known[0] == _fingerprint(data):
+                return known[1]
+            return None
         while data is not None:
-            for _, _, array, exit in reversed(self._arrays):
+            for _, _, array, number in reversed(self._arrays):
                 if array() is data:
-                    return exit
+                    return int(number)
             data = getattr(data, "base", None)
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from itertools import pairwise
 
 from gradprobe.capture.source_map import SourceMap
 from gradprobe.records.source import Frame
@@ -112,7 +113,7 @@ def _hands_through(inside: list[ast.AST]) -> bool:
 
     Method chains and arithmetic keep the name; being an argument of another call does not.
     """
-    for outer, inner in zip(inside, inside[1:], strict=False):
+    for outer, inner in pairwise(inside):
         if isinstance(outer, ast.Call) and inner is not outer.func:
             name = ast.unparse(outer.func).rsplit(".", 1)[-1]
             if name not in _WRAPPERS:

@@ -20,46 +20,50 @@ def _names(text: str) -> frozenset[str]:
 _BY_KIND: dict[Kind, frozenset[str]] = {
     # Facts about a tensor, not its values; control flow (`bool(x > 0)`) is no dataflow either.
     Kind.QUIET: _names(
-        "size dim ndimension numel nelement stride storage_offset element_size data_ptr is_contiguous"
-        " is_floating_point is_complex is_conj is_neg is_signed is_inference is_pinned is_shared"
-        " is_same_size is_set_to is_coalesced is_distributed is_nonzero is_tensor is_storage"
-        " is_quantized get_device register_hook register_post_accumulate_grad_hook retain_grad"
-        " record_stream share_memory_ type has_names __len__ __repr__ __format__ __bool__ __contains__"
-        " __hash__ __nonzero__ __deepcopy__ __reduce_ex__ __setstate__ __dlpack_device__ dim_order"
-        " const_data_ptr equal allclose result_type can_cast promote_types finfo iinfo"
-        " untyped_storage storage storage_type _typed_storage backward grad manual_seed"
-        " get_default_dtype set_default_dtype is_grad_enabled _is_view sparse_dim dense_dim qscheme"
-        " device set_rng_state get_rng_state compile is_inference_mode_enabled"
-        " _record_function_enter_new _record_function_exit broadcast_shapes _set_grad_enabled"
-        " _has_torch_function get_autocast_dtype"
+        "size dim ndimension numel nelement stride storage_offset element_size data_ptr "
+        "is_contiguous is_floating_point is_complex is_conj is_neg is_signed is_inference "
+        "is_pinned is_shared is_same_size is_set_to is_coalesced is_distributed is_nonzero "
+        "is_tensor is_storage is_quantized get_device register_hook "
+        "register_post_accumulate_grad_hook retain_grad record_stream share_memory_ type "
+        "has_names __len__ __repr__ __format__ __bool__ __contains__ __hash__ __nonzero__ "
+        "__deepcopy__ __reduce_ex__ __setstate__ __dlpack_device__ dim_order const_data_ptr "
+        "equal allclose result_type can_cast promote_types finfo iinfo untyped_storage "
+        "storage storage_type _typed_storage backward grad manual_seed get_default_dtype "
+        "set_default_dtype is_grad_enabled _is_view sparse_dim dense_dim qscheme device "
+        "set_rng_state get_rng_state compile is_inference_mode_enabled "
+        "_record_function_enter_new _record_function_exit broadcast_shapes _set_grad_enabled "
+        "_has_torch_function get_autocast_dtype"
     ),
     Kind.VIEW: _names(
-        "view reshape view_as reshape_as expand expand_as broadcast_to broadcast_tensors transpose t"
-        " permute movedim moveaxis swapaxes swapdims squeeze unsqueeze flatten unflatten ravel narrow"
-        " select chunk split split_with_sizes tensor_split hsplit vsplit dsplit unbind unfold diagonal"
-        " as_strided contiguous atleast_1d atleast_2d atleast_3d adjoint view_as_real view_as_complex"
-        " real imag conj resolve_conj resolve_neg positive T mT H mH __iter__ __reversed__ meshgrid"
-        " unsafe_chunk unsafe_split unsafe_split_with_sizes slice unflatten squeeze_ unsqueeze_ t_"
-        " transpose_ swapaxes_ swapdims_ dropout feature_dropout identity"
+        "view reshape view_as reshape_as expand expand_as broadcast_to broadcast_tensors "
+        "transpose t permute movedim moveaxis swapaxes swapdims squeeze unsqueeze flatten "
+        "unflatten ravel narrow select chunk split split_with_sizes tensor_split hsplit "
+        "vsplit dsplit unbind unfold diagonal as_strided contiguous atleast_1d atleast_2d "
+        "atleast_3d adjoint view_as_real view_as_complex real imag conj resolve_conj "
+        "resolve_neg positive T mT H mH __iter__ __reversed__ meshgrid unsafe_chunk "
+        "unsafe_split unsafe_split_with_sizes slice squeeze_ unsqueeze_ t_ transpose_ "
+        "swapaxes_ swapdims_ dropout feature_dropout identity"
     ),
     Kind.CAST: _names(
-        "to type_as float double half bfloat16 long int short char byte bool chalf cfloat cdouble"
-        " cuda cpu xpu ipu mtia pin_memory to_dense to_sparse to_mkldnn dequantize"
+        "to type_as float double half bfloat16 long int short char byte bool chalf cfloat "
+        "cdouble cuda cpu xpu ipu mtia pin_memory to_dense to_sparse to_mkldnn dequantize"
     ),
     Kind.SELECT: _names(
-        "__getitem__ gather index_select take take_along_dim where masked_select embedding"
-        " embedding_bag index masked_fill scatter scatter_add index_add index_copy index_fill"
-        " index_put scatter_reduce masked_scatter select_scatter slice_scatter one_hot"
+        "__getitem__ gather index_select take take_along_dim where masked_select embedding "
+        "embedding_bag index masked_fill scatter scatter_add index_add index_copy index_fill "
+        "index_put scatter_reduce masked_scatter select_scatter slice_scatter one_hot"
     ),
     Kind.SHAPE_ONLY: _names(
-        "zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full"
-        " new_empty_strided new_tensor_like empty_strided zeros ones empty full arange linspace"
-        " logspace eye range tril_indices triu_indices empty_permuted hann_window hamming_window"
-        " blackman_window bartlett_window kaiser_window complex_window fftfreq rfftfreq"
+        "zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full "
+        "new_empty_strided new_tensor_like empty_strided zeros ones empty full arange "
+        "linspace logspace eye range tril_indices triu_indices empty_permuted hann_window "
+        "hamming_window blackman_window bartlett_window kaiser_window complex_window fftfreq "
+        "rfftfreq"
     ),
     Kind.RANDOM: _names(
-        "randn rand randint randperm randn_like rand_like randint_like bernoulli multinomial poisson"
-        " bernoulli_ cauchy_ exponential_ geometric_ log_normal_ normal_ random_ uniform_ normal"
+        "randn rand randint randperm randn_like rand_like randint_like bernoulli multinomial "
+        "poisson bernoulli_ cauchy_ exponential_ geometric_ log_normal_ normal_ random_ "
+        "uniform_ normal"
     ),
     Kind.OVERWRITE: _names("zero_ fill_ copy_ set_ resize_ apply_ map_ map2_"),
     Kind.HOST: _names("from_numpy frombuffer from_file from_dlpack asarray as_tensor tensor"),
@@ -75,8 +79,10 @@ _KIND_OF = {name: kind for kind, names in _BY_KIND.items() for name in names}
 _GETTERS_THAT_VIEW = _names("T mT H mH real imag")
 
 # In a name ending in `_` the first argument is written; these only look like it.
-_NOT_WRITES = _names("requires_grad_ detach_ share_memory_ __init__ retain_grad_ squeeze_ unsqueeze_"
-                     " t_ transpose_ swapaxes_ swapdims_")  # fmt: skip
+_NOT_WRITES = _names(
+    "requires_grad_ detach_ share_memory_ __init__ retain_grad_ squeeze_ unsqueeze_ t_ transpose_"
+    " swapaxes_ swapdims_"
+)
 
 # The first tensor argument carries values, the others give shape, dtype or device.
 FIRST_ONLY = _names("to type_as view_as reshape_as expand_as resize_as_ set_")
@@ -113,7 +119,7 @@ def _kind(name: str) -> Kind:
     dunder_in_place = name.startswith("__i") and name in _IN_PLACE_OPERATORS
     if in_place or dunder_in_place:
         return Kind.WRITE
-    if name.startswith("is_") or name.startswith("_get_"):
+    if name.startswith(("is_", "_get_")):
         return Kind.QUIET
     return Kind.COMPUTE
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from gradprobe.capture import torch_internals
-from gradprobe.capture.backward_hooks import BackwardWatch, as_stats, statistics
+from gradprobe.capture.backward_hooks import BackwardWatch, as_stats, hook, statistics
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.function_watch import FunctionWatch
 from gradprobe.capture.grad_mode import GradMode
@@ -26,6 +27,11 @@ from gradprobe.records.report import GradStats
 from gradprobe.stage_marks import Listener, listen
 
 _active: Recorder | None = None
+
+
+# torch's modes have no type annotations.
+_enter: Callable[[Any], Any] = TorchFunctionMode.__enter__
+_leave: Callable[..., None] = TorchFunctionMode.__exit__
 
 
 @dataclass(slots=True)
@@ -94,7 +100,7 @@ class Recorder:
             self.stance.begin()
         self.modules.install()
         self._listener = listen(self.tapped)
-        self.mode.__enter__()
+        _enter(self.mode)
         self._began = time.perf_counter()
 
     def stop(self) -> None:
@@ -103,7 +109,7 @@ class Recorder:
         if _active is not self:
             return
         self.seconds = time.perf_counter() - self._began
-        self.mode.__exit__(None, None, None)
+        _leave(self.mode, None, None, None)
         listen(self._listener)
         self.modules.remove()
         self.functions.remove()
@@ -136,7 +142,7 @@ class Recorder:
             def measure(grad: Tensor) -> None:
                 stage.measured = statistics(grad)
 
-            self._handles.append(x.register_hook(measure))
+            self._handles.append(hook(x, measure))
 
     def _wrap_compile(self, original: Any) -> Any:
         def compile(*args: Any, **kwargs: Any) -> Any:

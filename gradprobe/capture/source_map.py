@@ -62,8 +62,8 @@ class SourceMap:
             source=text,
         )
 
-    def loop(self, code: CodeType, lasti: int) -> tuple[int, int] | None:
-        """First and last instruction of the innermost loop around one, None outside of loops."""
+    def loops(self, code: CodeType, lasti: int) -> tuple[tuple[int, int], ...]:
+        """First and last instruction of each loop around one, innermost first."""
         loops = self._loops.get(id(code))
         if loops is None:
             loops = self._loops[id(code)] = [
@@ -72,7 +72,10 @@ class SourceMap:
                 if instruction.opname.startswith("JUMP_BACKWARD")
             ]
         around = [loop for loop in loops if loop[0] <= lasti <= loop[1]]
-        return min(around, key=lambda loop: loop[1] - loop[0], default=None)
+        widest: dict[int, tuple[int, int]] = {}  # a `continue` jumps back too: one loop a start
+        for loop in sorted(around, key=lambda loop: loop[1]):
+            widest[loop[0]] = loop
+        return tuple(sorted(widest.values(), key=lambda loop: loop[1] - loop[0]))
 
     def line(self, file: str, number: int) -> str:
         return linecache.getline(file, number).rstrip("\r\n")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gradprobe.diagnose.rule import Draft
 from gradprobe.graph.view import Break, View
+from gradprobe.records.op import GRAD_OFF
 from gradprobe.records.trace import Region
 
 _LIBRARIES = ("/site-packages/", "/dist-packages/")
@@ -81,14 +82,11 @@ def _step_control(view: View, found: Break) -> bool:
             continue
         seen.add(value)
         for op in view.users(value):
-            for result in view.data.outputs(op):
-                if result not in view.flow.between:
-                    continue
-                if result in view.flow.connected:
-                    if _elements(view, value) != 1:
-                        return False
-                else:
-                    waiting.append(result)
+            if not view.trace.ops.flags_of(op) & GRAD_OFF:
+                if _elements(view, value) != 1:
+                    return False  # more than a step size leaves the stretch
+                continue
+            waiting.extend(v for v in view.data.outputs(op) if v in view.flow.between)
     return True
 
 

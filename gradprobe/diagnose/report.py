@@ -88,8 +88,7 @@ def _one_a_line(findings: list[Finding]) -> list[Finding]:
 
 def _verdict(trace: Trace, judged: Sequence[Judged]) -> Verdict:
     if not goals_of(trace):
-        errors = [r for r in trace.raised if "requires grad" in r.message]
-        return "error" if errors else "no-root"
+        return "no-root"
     if judged:
         return worst([j.verdict for j in judged])
     raised = any(p.raised for p in trace.passes)

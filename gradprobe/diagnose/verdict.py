@@ -12,9 +12,9 @@ _NO_GRAD = "does not require grad"
 
 def verdict_of(view: View, findings: Sequence[Finding]) -> Verdict:
     """The verdict on one leaf, as the report contract defines it."""
-    said = view.passed.raised if view.passed is not None else None
-    if any(f.severity == "error" and "cannot leave torch" in f.message for f in findings):
+    if view.refused is not None:
         return "error"
+    said = view.passed.raised if view.passed is not None else None
     if said is not None and _NO_GRAD not in said and "not have been used" not in said:
         return "error"
     if view.total or any(f.code in ("GP109", "GP110") for f in findings if f.severity == "error"):
@@ -56,7 +56,8 @@ def _complete(view: View, findings: Sequence[Finding]) -> Complete:
             )
         if lost:
             ways = "one way" if len(lost) == 1 else f"{len(lost)} ways"
-            sentence = f"{ways} from {view.leaf.name} to {view.root_name} carries no gradient"
+            verb = "carries" if len(lost) == 1 else "carry"
+            sentence = f"{ways} from {view.leaf.name} to {view.root_name} {verb} no gradient"
             return Complete("no", sentence, live if calls else None, len(calls) or None)
         if calls:
             sentence = f"all {len(calls)} denoiser calls carry gradient"

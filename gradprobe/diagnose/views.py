@@ -10,7 +10,7 @@ from gradprobe.graph.flow import Flow, flow
 from gradprobe.graph.steps import steps_of
 from gradprobe.graph.view import View, breaks_of
 from gradprobe.records.backward import Pass
-from gradprobe.records.sampling import LeafMark
+from gradprobe.records.sampling import LeafMark, Where
 from gradprobe.records.source import Frame
 from gradprobe.records.trace import Trace
 
@@ -19,12 +19,14 @@ _MOST_PASSES = 24  # of a long optimisation, the first and the last half of thes
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A root to judge: a pass of the program, or the value the user named."""
+    """A root to judge: a pass, the value the user named, or what an op refused to take."""
 
     roots: tuple[int, ...]
     name: str
     at: Frame | None
     passed: Pass | None
+    where: Where | None
+    refused: str | None = None
 
 
 def goals_of(trace: Trace) -> list[Goal]:
@@ -32,13 +34,33 @@ def goals_of(trace: Trace) -> list[Goal]:
     if trace.named_root is not None:
         value, name, at = trace.named_root
         passed = next((p for p in trace.passes if value in p.roots), None)
-        return [Goal((value,), name, at, passed)]
-    goals = [Goal(p.roots, p.root_name, p.at, p) for p in trace.passes if p.roots]
+        return [Goal((value,), name, at, passed, passed.where if passed is not None else None)]
+    goals = [Goal(p.roots, p.root_name, p.at, p, p.where) for p in trace.passes if p.roots]
+    goals += _refusals(trace)
     if len(goals) > _MOST_PASSES:
         raised = [g for g in goals if g.passed is not None and g.passed.raised]
         half = _MOST_PASSES // 2
         goals = list(dict.fromkeys((*goals[:half], *raised[:1], *goals[-half:])))
     return goals
+
+
+# What torch says when an op in the forward cannot go on for a reason of autograd's.
+_REFUSES = (
+    "requires grad",
+    "Inference tensors cannot be saved",
+    "Inplace update to inference tensor",
+    "a view of a leaf",
+)
+
+
+def _refusals(trace: Trace) -> list[Goal]:
+    """Ops that raised for a reason of autograd's after the last backward: the run ended there."""
+    last = max((p.at_op for p in trace.passes), default=-1)
+    return [
+        Goal(op.inputs, op.callee, trace.frames[op.site], None, op.where, refused=op.message)
+        for op in trace.raised
+        if op.at_op > last and op.inputs and any(said in op.message for said in _REFUSES)
+    ][-1:]
 
 
 def leaf_groups(trace: Trace) -> list[LeafMark]:
@@ -105,14 +127,14 @@ def _view(data: Dataflow, goal: Goal, f: Flow, others: tuple[LeafMark, ...]) -> 
     reached = goal.passed.reached if goal.passed is not None else {}
     measured = [reached[v] for v in f.leaf.values if v in reached]
     stopped = goal.passed is not None and goal.passed.raised is not None
-    if measured and not stopped:
-        total = all(stats is None for stats in measured)  # hooks on the leaf: the proof
-    else:
-        total = not f.reaches
+    # Hooks on the leaf are the proof, where backward got so far.
+    proven = measured and not stopped
+    total = all(stats is None for stats in measured) if proven else not f.reaches
     return View(
         data=data,
         flow=f,
-        steps=steps_of(data.trace, f),
+        steps=steps_of(data.trace, f, goal.where),
+        refused=goal.refused,
         passed=goal.passed,
         root_name=goal.name,
         root_at=goal.at,

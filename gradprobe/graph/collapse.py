@@ -41,7 +41,11 @@ class _Plan:
             return
         known = self.arrows.get((tail, head))
         # Of several ways between two boxes the arrow shows the worst: cut, then live, then lost.
-        if known is None or (known.state != "cut" and state == "cut") or (known.state == "lost" and state == "live"):
+        if (
+            known is None
+            or (known.state != "cut" and state == "cut")
+            or (known.state == "lost" and state == "live")
+        ):
             self.arrows[tail, head] = Arrow(tail, head, state, label, finding)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from gradprobe.graph.flow import Flow
 from gradprobe.records.sampling import ModuleCall, Where
@@ -54,13 +55,13 @@ class Steps:
         for (frame, site, _), (other, _, at) in zip(call.frames, where.frames, strict=False):
             if frame != other:
                 return False
-            loop = self.trace.loops.get(site)
-            if loop is not None and loop[0] <= at <= loop[1] and self._repeats(frame, site):
-                return True
+            for first, last in self.trace.loops.get(site, ()):
+                if first <= at <= last and self._repeats(frame, site):
+                    return True
         return False
 
     def _repeats(self, frame: int, site: int) -> bool:
-        """Whether the loop around this place in this running function made more than one step."""
+        """Whether calls of more than one step were made from this place of this running frame."""
         steps = {
             step
             for call, step in zip(self.calls, self.steps, strict=True)
@@ -69,12 +70,12 @@ class Steps:
         return len(steps) > 1
 
 
-def steps_of(trace: Trace, flow: Flow) -> Steps:
+def steps_of(trace: Trace, flow: Flow, ends: Where | None) -> Steps:
     """Find the denoiser among the module calls between leaf and root, and number its steps.
 
     The denoiser is the outermost module that is called at least twice on values that come from the
     leaf. A new step begins when its loop comes round again: two calls on different lines of one
-    turn (Heun's method, guidance in two batches) are one step.
+    turn (Heun's method, guidance in two batches) are one step. `ends` is where backward was called.
     """
     usable = [
         call
@@ -90,17 +91,41 @@ def steps_of(trace: Trace, flow: Flow) -> Steps:
         return Steps(trace)
     calls = min(repeated, key=lambda group: (min(c.depth for c in group), group[0].from_op))
     calls.sort(key=lambda call: call.from_op)
-    numbers = _numbered(calls)
-    if numbers[-1] == 0:  # never came round: straight-line code has no steps
-        return Steps(trace, tuple(calls), (None,) * len(calls))
-    return Steps(trace, tuple(calls), tuple(numbers))
+    numbers = _numbered(trace, calls, ends)
+    return Steps(trace, tuple(calls), tuple(numbers) if numbers else (None,) * len(calls))
 
 
-def _numbered(calls: Sequence[ModuleCall]) -> list[int]:
+def _numbered(trace: Trace, calls: Sequence[ModuleCall], ends: Where | None) -> list[int] | None:
+    """A step for each call; None where the turns of the sampling loop cannot be told.
+
+    Stacks alone do not say which of two nested loops came round. A loop around the backward too
+    (an optimisation) made one turn only; when two others remain, as in an adaptive solver, there is
+    no answer. Straight-line code never comes round and has no steps.
+    """
     numbers = [0]
-    for before, call in zip(calls, calls[1:], strict=False):
-        numbers.append(numbers[-1] + (0 if _goes_on(before.where, call.where) else 1))
-    return numbers
+    for before, call in pairwise(calls):
+        if _goes_on(before.where, call.where):
+            numbers.append(numbers[-1])
+            continue
+        if _turning(trace, before.where, call.where, ends) > 1:
+            return None
+        numbers.append(numbers[-1] + 1)
+    return numbers if numbers[-1] else None
+
+
+def _turning(trace: Trace, before: Where, call: Where, ends: Where | None) -> int:
+    """How many loops may have come round between two calls."""
+    at_end = {frame: at for frame, _, at in ends.frames} if ends is not None else {}
+    count = 0
+    for (frame, site, at), (other, _, later) in zip(before.frames, call.frames, strict=False):
+        if frame != other:
+            break
+        for first, last in trace.loops.get(site, ()):
+            if first <= later <= last and not first <= at_end.get(frame, -1) <= last:
+                count += 1
+        if at != later:
+            break
+    return count
 
 
 def _goes_on(before: Where, where: Where) -> bool:

@@ -48,6 +48,7 @@ class View:
     root_at: Frame | None
     total: bool
     breaks: tuple[Break, ...]
+    refused: str | None = None  # torch's words, where an op in the forward would not go on
     others: tuple[LeafMark, ...] = field(default=())
 
     @property

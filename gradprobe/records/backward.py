@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradprobe.records.report import GradStats
+from gradprobe.records.sampling import Where
 from gradprobe.records.source import Frame
 
 
@@ -24,6 +25,7 @@ class Pass:
     roots: tuple[int, ...]
     inputs: tuple[int, ...]
     at: Frame | None
+    where: Where
     root_name: str
     reached: Mapping[int, GradStats | None]
     raised: str | None
@@ -67,3 +69,4 @@ class RaisedOp:
     site: int
     inputs: tuple[int, ...]
     message: str
+    where: Where

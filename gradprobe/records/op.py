@@ -1,4 +1,4 @@
-"""Ops: calls that the function mode saw, kept as columns because there are hundreds of thousands."""
+"""Ops: calls that the function mode saw, in columns because there are hundreds of thousands."""
 
 from __future__ import annotations
 

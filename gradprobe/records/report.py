@@ -36,7 +36,7 @@ VERDICTS: tuple[Verdict, ...] = (  # worst first
 
 @dataclass(frozen=True, slots=True)
 class GradStats:
-    """Statistics of one gradient tensor; magnitudes are of the absolute value, over all elements."""
+    """Statistics of one gradient tensor; magnitudes are of absolute values, over all elements."""
 
     norm: float
     abs_mean: float

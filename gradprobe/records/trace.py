@@ -69,8 +69,8 @@ class Trace:
     raised: tuple[RaisedOp, ...]
     # The stack at an op that may be a cut, where it was taken.
     stacks: Mapping[int, Where]
-    # Of a place within a loop: where the innermost loop begins and ends in its code.
-    loops: Mapping[int, tuple[int, int]]
+    # Of a place within loops: where each begins and ends in its code, innermost first.
+    loops: Mapping[int, tuple[tuple[int, int], ...]]
     named_root: tuple[int, str, Frame | None] | None
     unseen: tuple[str, ...]
     record_bytes: int

@@ -79,10 +79,6 @@ def _straight_through(view: View, found: Break) -> bool:
     subtracted = view.trace.ops.inputs_of(made_by)[-1:]
     return any(
         view.trace.ops.callee_of(user).name.endswith(("add", "add_"))
-        and _same(view, subtracted, view.data.inputs(user))
+        and any(v in subtracted and v in view.flow.connected for v in view.data.inputs(user))
         for user in view.users(found.cut.result)
     )
-
-
-def _same(view: View, subtracted: object, inputs: object) -> bool:
-    return any(v in view.flow.connected for v in inputs if v in tuple(subtracted))  # type: ignore[attr-defined]

@@ -46,7 +46,7 @@ loss.backward()
 def check(view: View) -> Iterator[Draft]:
     """A leaf whose values never reach the root."""
     leaf = view.leaf
-    if view.flow.used or leaf.at is None:
+    if view.flow.used or leaf.at is None or view.refused is not None:
         return
     instead = lookalike(view)
     message = f"nothing that feeds {view.root_name} uses {leaf.name}"

@@ -40,7 +40,7 @@ def check(view: View) -> Iterator[Draft]:
     if at is None:
         return
     leaf = view.leaf.name
-    said = view.passed.raised if view.passed is not None else None
+    said = view.passed.raised if view.passed is not None else view.refused
     if said is not None and "does not require grad" not in said:
         message = f"torch stopped: {said.splitlines()[0]}"
     elif view.nonfinite:

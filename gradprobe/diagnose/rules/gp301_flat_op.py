@@ -9,7 +9,7 @@ way to the loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gradprobe.diagnose.rule import Draft
 from gradprobe.graph.view import View
@@ -61,9 +61,9 @@ def check(view: View) -> Iterator[Draft]:
         )
 
 
-def _detached(view: View, results: object) -> bool:
+def _detached(view: View, results: Sequence[int]) -> bool:
     """A flat op whose result is detached anyway is half of a straight-through estimator."""
-    seen = set(results)  # type: ignore[call-overload]
+    seen = set(results)
     waiting = list(seen)
     while waiting:
         value = waiting.pop()
