@@ -71,6 +71,7 @@ class WatchedPass:
     inputs: tuple[int, ...]
     place: int
     where: Where
+    grad_fn: str | None
     reached: dict[int, GradStats | None] = field(default_factory=dict)
     raised: str | None = None
     nodes: int | None = None
@@ -127,6 +128,7 @@ class BackwardWatch:
             inputs=tuple(self.memory.meet(t, place).value for t in inputs),
             place=place,
             where=journal.stack.stack(frame),
+            grad_fn=next((t.grad_fn.name() for t in roots if t.grad_fn is not None), None),
         )
         self.passes.append(seen)
         seen.nodes, seen.edges = self.walk.count(roots)

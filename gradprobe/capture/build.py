@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -91,7 +91,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
             )
             for c in recorder.modules.calls
         ),
-        reads=tuple(GradRead(value, frames[place]) for value, place in recorder.leaves.reads),
+        reads=tuple(_reads(recorder, frames, naming)),
         raised=tuple(recorder.mode.raised),
         stacks=dict(recorder.mode.stacks),
         loops=_loops(recorder, sources),
@@ -139,6 +139,7 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
                 at=frame,
                 where=seen.where,
                 root_name=name or "root",
+                grad_fn=seen.grad_fn,
                 reached=dict(seen.reached),
                 raised=seen.raised,
                 nodes=seen.nodes,
@@ -146,6 +147,14 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
             )
         )
     return found
+
+
+def _reads(
+    recorder: Recorder, frames: Sequence[Frame | None], naming: Naming
+) -> Iterator[GradRead]:
+    for value, place in recorder.leaves.reads:
+        frame = frames[place]
+        yield GradRead(value, frame, naming.receiver(frame) if frame is not None else None)
 
 
 def _environment(command: Sequence[str]) -> Environment:

@@ -31,6 +31,8 @@ class Opening:
     decorated: CodeType | None = None
 
 
+_GRAD_MODE_FILE = torch.no_grad.__enter__.__code__.co_filename
+
 BEFORE = Opening("no_grad", "torch.set_grad_enabled(False)", "before")
 BEFORE_INFERENCE = Opening("inference", "torch.inference_mode()", "before")
 
@@ -95,6 +97,8 @@ class GradMode:
         def __init__(context: Any, *args: Any, **kwargs: Any) -> None:
             before = self.region
             original(context, *args, **kwargs)
+            if sys._getframe(1).f_code.co_filename == _GRAD_MODE_FILE:
+                return  # no_grad switches in this way itself: its own enter and exit say it all
             self._before[id(context)] = [before]
             self._switched(context, sys._getframe(1), "call")
 

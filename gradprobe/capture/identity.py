@@ -16,11 +16,12 @@ from torch import Tensor
 class TensorRef(weakref.ref[Tensor]):
     """A live tensor's entry: its key in the table and the number of its current value."""
 
-    __slots__ = ("key", "storage", "value")
+    __slots__ = ("in_module", "key", "storage", "value")
 
     key: int
     value: int
     storage: int
+    in_module: bool
 
 
 class Identity:
@@ -52,6 +53,7 @@ class Identity:
         ref.key = id(tensor)
         ref.value = value
         ref.storage = 0
+        ref.in_module = False
         self.table[ref.key] = ref
         return ref
 

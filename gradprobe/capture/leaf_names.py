@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gradprobe.capture.leaf_watch import WatchedLeaf
 from gradprobe.capture.naming import Naming
@@ -50,7 +51,8 @@ class LeafNames:
                 raise UsageError(
                     f"--leaf {name} matches several variables: choose one of {', '.join(forms)}"
                 )
-            chosen += matching if any(m in found for m in matching) else matching[:1]
+            kept = matching if any(m in found for m in matching) else matching[:1]
+            chosen += [replace(mark, name=name.rsplit(":", 1)[-1]) for mark in kept]
         return tuple(chosen)
 
     def root(self) -> tuple[int, str, Frame | None] | None:
@@ -173,9 +175,12 @@ class LeafNames:
 
 
 def _matches(wanted: str, name: str, at: Frame | None, function: str) -> bool:
-    """`variable`, or `file.py:function:variable` with any ending of the path and of the name."""
+    """`variable`, or `file.py:function:variable` with any ending of the path and of the name.
+
+    An attribute may be named by its last part: `z0` for `self.z0`.
+    """
     parts = wanted.rsplit(":", 2)
-    if parts[-1] != name:
+    if parts[-1] not in (name, name.rsplit(".", 1)[-1]):
         return False
     if len(parts) == 1:
         return True

@@ -89,8 +89,9 @@ class LeafWatch:
             return
         if leaf is not None:
             leaf.requires_grad, leaf.frozen_at = True, 0
-        elif not (isinstance(tensor, Parameter) and not known):
+        elif known or not isinstance(tensor, Parameter):
             self.made(tensor, value, "requires_grad_" if by_method else "setter", frame)
+            self.leaves[-1].in_module = ref.in_module
         journal.flags[value] |= REQUIRES_GRAD | LEAF | DERIVED | CONNECTED
         if isinstance(tensor, Parameter):
             journal.flags[value] |= PARAMETER
@@ -98,7 +99,10 @@ class LeafWatch:
     def registered(self, parameter: Any) -> None:
         """A parameter became part of a module: the model's, not a leaf the program optimises."""
         ref = self.journal.identity.table.get(id(parameter))
-        leaf = self.by_value.get(ref.value) if ref is not None else None
+        if ref is None:
+            return
+        ref.in_module = True
+        leaf = self.by_value.get(ref.value)
         if leaf is not None:
             leaf.in_module = True
 

@@ -120,10 +120,9 @@ def _holds(node: ast.AST, start: tuple[int, int], frame: Frame) -> bool:
     decorators = getattr(node, "decorator_list", ())
     first = min([(line, node.col_offset), *((d.lineno, d.col_offset) for d in decorators)])  # type: ignore[attr-defined]
     last = (node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
-    end = (frame.end_line, frame.end_col if frame.end_line != frame.line else -1)
-    if end[1] == -1:
-        return first <= start < last and (frame.end_line <= last[0])
-    return first <= start and (frame.end_line, _bytes(frame.source, end[1])) <= last
+    # Columns of the last line of a longer span are taken as they are: good but for non-ASCII there.
+    end = _bytes(frame.source, frame.end_col) if frame.end_line == frame.line else frame.end_col
+    return first <= start and (frame.end_line, end) <= last
 
 
 def _characters(text: str, offset: int) -> int:

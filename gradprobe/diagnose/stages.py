@@ -26,10 +26,9 @@ def stages_of(trace: Trace, views: Sequence[View]) -> tuple[Stage, ...]:
             output = next((v for v in call.outputs if v in first.flow.between), call.outputs[0])
             stage = _bare(trace, views, output, "denoiser_output", call.at)
             found.append((call.to_op, _more(stage, step, None, call.grad_fn, call.grad)))
-        for root in first.flow.roots:
-            found.append(
-                (len(trace.ops), _bare(trace, views, root, first.root_name, first.root_at))
-            )
+        grad_fn = first.passed.grad_fn if first.passed is not None else None
+        root = _bare(trace, views, first.flow.roots[0], first.root_name, first.root_at)
+        found.append((len(trace.ops), _more(root, None, None, grad_fn, None)))
     found.sort(key=lambda pair: pair[0])
     return tuple(stage for _, stage in found)
 

@@ -23,6 +23,28 @@ _BOXES = 280
 _CUTS = 8
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How values come from one box to the next: with gradient, cut on the way, or lost before."""
+
+    state: State
+    label: str = ""
+
+    def through(self, live: bool, label: str) -> _Way:
+        """The same way, one op further."""
+        return self if live or self.state != "live" else _Way("cut", label)
+
+    def beside(self, other: _Way | None) -> _Way:
+        """Two ways between the same boxes: partly live where one carries gradient."""
+        if other is None or other == self:
+            return self
+        label = self.label or other.label
+        states = {self.state, other.state}
+        if states == {"cut", "lost"}:
+            return _Way("cut", label)
+        return _Way("partial" if label else "live", label)
+
+
 @dataclass(slots=True)
 class _Plan:
     """Which op is drawn in which box; several ops may share one."""
@@ -36,17 +58,14 @@ class _Plan:
             self.key_of[op] = box.key
             self.boxes.setdefault(box.key, box)
 
-    def link(self, tail: str, head: str, state: State, label: str, finding: int | None) -> None:
+    def link(self, tail: str, head: str, way: _Way, findings: Sequence[Finding]) -> None:
         if tail == head:
             return
         known = self.arrows.get((tail, head))
-        # Of several ways between two boxes the arrow shows the worst: cut, then live, then lost.
-        if (
-            known is None
-            or (known.state != "cut" and state == "cut")
-            or (known.state == "lost" and state == "live")
-        ):
-            self.arrows[tail, head] = Arrow(tail, head, state, label, finding)
+        if known is not None:
+            way = way.beside(_Way(known.state, known.label))
+        number = _number(way.label, findings) if way.label else None
+        self.arrows[tail, head] = Arrow(tail, head, way.state, way.label, number)
 
 
 def picture_of(view: View | None, findings: Sequence[Finding]) -> Picture:
@@ -168,35 +187,37 @@ def _fold(view: View, plan: _Plan, stretch: Sequence[tuple[int, int]]) -> None:
 
 
 def _connect(view: View, plan: _Plan, findings: Sequence[Finding]) -> None:
-    """Arrows between drawn boxes, along the values that pass from one to the next."""
-    near: dict[int, tuple[str, ...]] = {}
-    for value in view.flow.between:
-        if value in view.leaf.values:
-            near[value] = ("leaf",)
-    cuts = {b.cut.op: b for b in view.breaks if not b.hidden}
-    for exit_value, came_back in _returns(view):
-        near.setdefault(came_back, near.get(exit_value, ("leaf",)))
+    """Arrows between drawn boxes, along the values that pass from one to the next.
+
+    A way is live only if every value on it keeps its gradient; it is cut if an op on it loses it,
+    drawn or not; past a cut it is lost.
+    """
+    connected = view.flow.connected
+    near: dict[int, dict[str, _Way]] = {}
+    for value in view.flow.between.intersection(view.leaf.values):
+        near[value] = {"leaf": _Way("live" if value in connected else "lost")}
+    for left, came_back in _returns(view):
+        near.setdefault(came_back, {k: w.through(False, "") for k, w in near.get(left, {}).items()})
     for op in view.flow.ops:
-        inputs = [v for v in view.data.inputs(op) if v in view.flow.between]
-        key = plan.key_of.get(op)
-        if key is None:
-            keys = tuple(dict.fromkeys(k for v in inputs for k in near.get(v, ())))[-_NEAR:]
-        else:
-            for value in inputs:
-                for tail in near.get(value, ()):
-                    cut = cuts.get(op)
-                    if cut is not None and value in view.flow.connected:
-                        label, number = _label(cut.at, findings)
-                        plan.link(tail, key, "cut", label, number)
-                    else:
-                        plan.link(tail, key, _state(view, (value,)), "", None)
-            keys = (key,)
-        for value in view.data.outputs(op):
-            if value in view.flow.between and value not in view.leaf.values:
-                near[value] = keys
+        results = [v for v in view.data.outputs(op) if v in view.flow.between]
+        live = any(v in connected for v in results)
+        ways: dict[str, _Way] = {}
+        for value in view.data.inputs(op):
+            cut_at = None if live or value not in connected else view.place_of(op)
+            label = _label(cut_at, findings) if cut_at is not None else ""
+            for key, way in near.get(value, {}).items():
+                ways[key] = way.through(live and value in connected, label).beside(ways.get(key))
+        drawn = plan.key_of.get(op)
+        if drawn is not None:
+            for tail, way in ways.items():
+                plan.link(tail, drawn, way, findings)
+            ways = {drawn: _Way("live" if live else "lost")}
+        for value in results:
+            if value not in view.leaf.values:
+                near[value] = dict(list(ways.items())[-_NEAR:])
     for root in view.flow.roots:
-        for tail in near.get(root, ()):
-            plan.link(tail, "root", _state(view, (root,)), "", None)
+        for tail, way in near.get(root, {}).items():
+            plan.link(tail, "root", way, findings)
 
 
 def _returns(view: View) -> list[tuple[int, int]]:
@@ -207,12 +228,16 @@ def _returns(view: View) -> list[tuple[int, int]]:
     ]
 
 
-def _label(at: Frame, findings: Sequence[Finding]) -> tuple[str, int | None]:
+def _label(at: Frame, findings: Sequence[Finding]) -> str:
     where = f"{os.path.basename(at.file)}:{at.line}"
-    for number, finding in enumerate(findings):
-        if finding.at.file == at.file and finding.at.line == at.line:
-            return f"{finding.code} {where}", number
-    return where, None
+    finding = next((f for f in findings if f.at.file == at.file and f.at.line == at.line), None)
+    return where if finding is None else f"{finding.code} {where}"
+
+
+def _number(label: str, findings: Sequence[Finding]) -> int | None:
+    """Which finding a label speaks of."""
+    labels = [_label(finding.at, findings) for finding in findings]
+    return labels.index(label) if label in labels else None
 
 
 def _state(view: View, values: Sequence[int]) -> State:
@@ -240,7 +265,7 @@ def _unused(view: View, findings: Sequence[Finding]) -> Picture:
     finding = findings[mine] if mine is not None else None
     label = ""
     if finding is not None:
-        label, _ = _label(finding.at, findings)
+        label = _label(finding.at, findings)
         if finding.opened_by is not None:
             at = finding.opened_by
             boxes.append(Box("source", "source", "used instead", at.expression, "unknown", at))

@@ -27,6 +27,7 @@ class Pass:
     at: Frame | None
     where: Where
     root_name: str
+    grad_fn: str | None  # of the first root
     reached: Mapping[int, GradStats | None]
     raised: str | None
     nodes: int | None
@@ -54,10 +55,14 @@ class FunctionCall:
 
 @dataclass(frozen=True, slots=True)
 class GradRead:
-    """The program read `.grad` of a tensor that is no leaf and does not retain its gradient."""
+    """The program read `.grad` of a tensor that is no leaf and does not retain its gradient.
+
+    `name` is what the program called the tensor there.
+    """
 
     value: int
     at: Frame | None
+    name: str | None
 
 
 @dataclass(frozen=True, slots=True)

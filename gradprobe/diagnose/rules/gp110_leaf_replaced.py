@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from gradprobe.diagnose.rule import Draft
 from gradprobe.graph.view import View
-from gradprobe.records.source import Related
+from gradprobe.records.source import Frame, Related
 
 CODE = "GP110"
 NAME = "leaf-replaced"
@@ -39,29 +39,33 @@ print(z0.grad)
 
 
 def check(view: View) -> Iterator[Draft]:
-    """A read of `.grad` on a tensor that the leaf's own statement had made of it."""
-    statement = view.leaf.statement
-    if statement is None:
-        return
+    """A read of `.grad` on a tensor that took the leaf's name."""
+    leaf = view.leaf
     for read in view.trace.reads:
         made_by = view.data.producer[read.value]
-        if made_by < 0 or not any(v in view.leaf.values for v in _origins(view, read.value)):
+        if made_by < 0 or not any(v in leaf.values for v in _origins(view, read.value)):
             continue
         at = view.place_of(made_by)
-        if at is None or at.file != statement.file:
-            continue
-        if not statement.line <= at.line <= statement.end_line:
+        if at is None or not (read.name == leaf.name or _same_statement(view, at)):
             continue
         related = (Related(".grad was read", read.at),) if read.at is not None else ()
         yield Draft(
             at=at,
             severity="error",
             related=related,
-            message=f"{view.leaf.name} is not the leaf but a result of it, "
-            f"so {view.leaf.name}.grad stays None",
-            fix="move or cast first, then call requires_grad_() on the final tensor",
+            message=f"{leaf.name} is not the leaf but a result of it: {leaf.name}.grad stays None",
+            fix="move, cast or scale first, then call requires_grad_() on the final tensor",
         )
         return
+
+
+def _same_statement(view: View, at: Frame) -> bool:
+    statement = view.leaf.statement
+    return (
+        statement is not None
+        and at.file == statement.file
+        and statement.line <= at.line <= statement.end_line
+    )
 
 
 def _origins(view: View, value: int) -> set[int]:

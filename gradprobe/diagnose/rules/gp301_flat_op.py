@@ -46,8 +46,8 @@ def check(view: View) -> Iterator[Draft]:
         if name not in _FLAT:
             continue
         results = view.data.outputs(op)
-        if not any(v in view.flow.connected for v in results) or _detached(view, results):
-            continue
+        if not _on_a_live_way(view, results):
+            continue  # half of a straight-through estimator, or cut off anyway
         at = view.place_of(op)
         if at is None:
             continue
@@ -61,18 +61,17 @@ def check(view: View) -> Iterator[Draft]:
         )
 
 
-def _detached(view: View, results: Sequence[int]) -> bool:
-    """A flat op whose result is detached anyway is half of a straight-through estimator."""
-    seen = set(results)
-    waiting = list(seen)
+def _on_a_live_way(view: View, results: Sequence[int]) -> bool:
+    """Whether the root's gradient comes as far as these values."""
+    waiting = [v for v in results if v in view.flow.connected]
+    seen = set(waiting)
     while waiting:
         value = waiting.pop()
+        if value in view.flow.roots:
+            return True
         for op in view.users(value):
             for result in view.data.outputs(op):
                 if result in view.flow.connected and result not in seen:
-                    if view.trace.ops.callee_of(op).name.endswith("sub"):
-                        seen.add(result)
-                        waiting.append(result)
-                        continue
-                    return False
-    return True
+                    seen.add(result)
+                    waiting.append(result)
+    return False
