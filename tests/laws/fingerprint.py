@@ -68,7 +68,8 @@ GLOBAL_HOOKS = (
     "_global_module_registration_hooks",
     "_global_parameter_registration_hooks",
 )
-COUNTED = ("RemovableHandle.next_id",)  # a counter of hooks ever made, the probe's own included
+# A counter of hooks ever made, the probe's own included; and the memory of warnings once shown.
+PASSING = ("RemovableHandle.next_id", "__warningregistry__")
 DEPTH = 4  # containers in containers
 
 
@@ -80,6 +81,7 @@ def take(program: Any, *, probed: bool) -> dict[str, Any]:
 
         probe = gradprobe.Probe()
     witness = Witness(str(Path(program.path).parent))
+    warnings.formatwarning = placeless
     random.seed(0)  # a forked child draws a seed of its own
     before = surface()
     sys.setprofile(witness)
@@ -97,6 +99,22 @@ def take(program: Any, *, probed: bool) -> dict[str, Any]:
         "changed": changed(before, surface()),
         "tensors": digests(witness.seen + list(named(program.main.__dict__, "__main__", DEPTH))),
     }
+
+
+def placeless(message: Warning | str, category: type[Warning], *place: object) -> str:
+    """A warning without its place: torch's own are placed at the innermost frame, the probe's."""
+    kept: list[str] = []
+    lines = iter(str(message).splitlines())
+    for line in lines:
+        if f'File "{gradprobe_folder()}' in line:
+            next(lines)  # its source
+        else:
+            kept.append(line)
+    return "\n".join([f"{category.__name__}: {kept[0]}", *kept[1:], ""])
+
+
+def gradprobe_folder() -> str:
+    return str(Path(__file__).resolve().parents[2] / "gradprobe")
 
 
 class Witness:
@@ -262,4 +280,4 @@ def changed(before: dict[str, object], after: dict[str, object]) -> list[str]:
         for name, value in after.items()
         if name not in before and not isinstance(value, types.ModuleType)
     ]
-    return sorted(name for name in gone + other + new if not name.endswith(COUNTED))
+    return sorted(name for name in gone + other + new if not name.endswith(PASSING))
