@@ -132,6 +132,11 @@ class BackwardWatch:
         )
         self.passes.append(seen)
         seen.nodes, seen.edges = self.walk.count(roots)
+        if self.walk.cut_off:
+            self.say(
+                f"the autograd graphs have more than {self.walk.bound:,} nodes: they were not "
+                "counted to the end"
+            )
         if self.raw and roots:
             self.dot = raw_graph(roots[0], seen.nodes)
         handles, numbers = self.hook_leaves(seen)

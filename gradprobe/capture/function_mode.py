@@ -15,11 +15,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from gradprobe.capture.grad_mode import GradMode
+from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.op_table import FIRST_ONLY, classify
-from gradprobe.capture.torch_internals import node_counter
+from gradprobe.capture.torch_internals import is_grad_enabled, node_counter
 from gradprobe.records.backward import RaisedOp
 from gradprobe.records.op import GRAD_OFF, INFERENCE, INSIDE_FUNCTION, Kind
 from gradprobe.records.sampling import Where
@@ -34,19 +35,27 @@ from gradprobe.records.tensor import (
 
 _MANY = (list, tuple)
 _MAY_RETURN_ITS_ARGUMENT = frozenset({Kind.VIEW, Kind.CAST, Kind.SHAPE_ONLY, Kind.HOST})
+_VIEWS = frozenset({Kind.VIEW, Kind.CAST, Kind.DETACH})
+_WRITES = frozenset({Kind.WRITE, Kind.OVERWRITE, Kind.RANDOM})
+_LINEAGE = DERIVED | CONNECTED
+_NEW_LEAF = REQUIRES_GRAD | LEAF | DERIVED | CONNECTED
 _STACKS = 4096  # whole stacks are taken at so many possible cuts at most
 
 
 class Learned:
     """What is known of one function: resolved once, read at each of its calls."""
 
-    __slots__ = ("attribute", "first_only", "kind", "number")
+    __slots__ = ("attribute", "first_only", "kind", "leaf", "number", "plain", "quiet")
 
     def __init__(self, number: int, kind: Kind, attribute: str) -> None:
         self.number = number
         self.kind = kind
         self.attribute = attribute
         self.first_only = attribute in FIRST_ONLY
+        # Read at every call: looking up members of an enumeration there is not cheap.
+        self.quiet = kind is Kind.QUIET
+        self.leaf = kind is Kind.LEAF
+        self.plain = kind in (Kind.COMPUTE, Kind.SELECT)
 
 
 class SeeingMode(TorchFunctionMode):
@@ -73,10 +82,9 @@ class SeeingMode(TorchFunctionMode):
         learned = self.known.get(func)
         if learned is None:
             learned = self.learn(func)
-        kind = learned.kind
-        if kind is Kind.QUIET or self.pauses:
+        if learned.quiet or self.pauses:
             return func(*args, **kwargs) if kwargs else func(*args)
-        if kind is Kind.LEAF:
+        if learned.leaf:
             return self.leaf_call(func, learned, args, kwargs)
         try:
             result = func(*args, **kwargs) if kwargs else func(*args)
@@ -100,50 +108,63 @@ class SeeingMode(TorchFunctionMode):
         result: Any,
         frame: Any,
     ) -> None:
+        """Append one op. Written out rather than split: a call here costs every op of the run."""
         journal = self.journal
         table = journal.identity.table
-        kind = learned.kind
-        place = journal.stack.place(frame)
+        plain = learned.plain
+        known = journal.stack.sites.get(id(frame.f_code))
+        place = known.get(frame.f_lasti) if known else None
+        if place is None:
+            place = journal.stack.place(frame)
 
         inputs: list[int] = []
+        flags = 0
+        known_flags = journal.flags
         for argument in args:
+            of_type = type(argument)
+            if of_type is float or of_type is int:
+                if self.memory.numbers and of_type is float:
+                    self.memory.number_used(argument, inputs, place)
+                continue
             ref = table.get(id(argument))
             if ref is not None:
                 inputs.append(ref.value)
             elif isinstance(argument, Tensor):
                 position = next(i for i, a in enumerate(args) if a is argument)
                 inputs.append(self.memory.meet(argument, place, position).value)
-            elif type(argument) in _MANY:
+            elif of_type in _MANY:
                 self.collect(argument, inputs, place)
-            elif self.memory.numbers and type(argument) is float:
-                self.memory.number_used(argument, inputs, place)
         if kwargs:
             self.collect(kwargs.values(), inputs, place)
-        if kind is not Kind.COMPUTE and inputs:
+        if not plain and inputs:
             inputs = self.carriers(learned, inputs, args)
-
-        flags = 0
-        known_flags = journal.flags
         for value in inputs:
             flags |= known_flags[value]
 
         outputs: list[int] = []
-        if kind is Kind.EXIT:
-            if inputs and (flags & DERIVED or self.memory.follow_all):
-                self.memory.left(len(journal.head), learned.attribute, inputs, args, result)
-        elif type(result) is Tensor or isinstance(result, Tensor):
-            self.produced(kind, result, flags, inputs, outputs)
-        elif isinstance(result, _MANY):
-            for item in result:
-                if isinstance(item, Tensor):
-                    self.produced(kind, item, flags, inputs, outputs)
-        elif kind is Kind.WRITE and args and isinstance(args[0], Tensor):
-            self.produced(kind, args[0], flags, inputs, outputs)  # `x[i] = y` returns nothing
-        if not outputs and kind is not Kind.EXIT:
+        if plain and type(result) is Tensor and id(result) not in table:
+            if not result.requires_grad:
+                made = flags & DERIVED
+            elif flags & CONNECTED or not result.is_leaf:
+                made = (flags & _LINEAGE) | REQUIRES_GRAD
+            else:
+                made = _NEW_LEAF
+            value = journal.new_value(result, made)
+            outputs.append(value)
+            # `Identity.add`, written out
+            ref = TensorRef(result, journal.identity.gone)
+            ref.key = id(result)
+            ref.value = value
+            table[ref.key] = ref
+            if made == _NEW_LEAF:
+                self.leaves.made(result, value, "requires_grad", frame)
+        else:
+            self.results(learned, args, result, flags, inputs, outputs, frame)
+        if not outputs and learned.kind is not Kind.EXIT:
             return
 
         circumstances = region = 0
-        if not torch.is_grad_enabled():
+        if not is_grad_enabled():
             circumstances = GRAD_OFF
             region = self.grad_mode.region
             if torch.is_inference_mode_enabled():
@@ -153,16 +174,40 @@ class SeeingMode(TorchFunctionMode):
         index = journal.row(
             learned.number, circumstances, region, place, node_counter(), inputs, outputs
         )
-        if outputs and len(self.stacks) < _STACKS:
-            if kind is Kind.RANDOM:
-                self.draws.append(index)
-                self.stacks[index] = journal.stack.stack(frame)
-            elif flags & CONNECTED and not known_flags[outputs[0]] & REQUIRES_GRAD:
-                self.stacks[index] = journal.stack.stack(frame)
-        if kind in (Kind.WRITE, Kind.OVERWRITE, Kind.RANDOM, Kind.DETACH, Kind.VIEW, Kind.CAST):
-            self.share(kind, args, result, index)
-        elif kind is Kind.HOST and args and not inputs:
-            self.memory.made_from_host(outputs[0], args[0], place)
+        if (
+            flags & CONNECTED
+            and outputs
+            and not known_flags[outputs[0]] & REQUIRES_GRAD
+            and len(self.stacks) < _STACKS
+        ):
+            self.stacks[index] = journal.stack.stack(frame)
+        if not plain:
+            self.share(learned.kind, args, inputs, outputs, result, index, frame)
+
+    def results(
+        self,
+        learned: Learned,
+        args: tuple[Any, ...],
+        result: Any,
+        flags: int,
+        inputs: list[int],
+        outputs: list[int],
+        frame: Any,
+    ) -> None:
+        """Number the values of whatever an op returned."""
+        kind = learned.kind
+        if kind is Kind.EXIT:
+            if inputs and (flags & DERIVED or self.memory.follow_all):
+                at = len(self.journal.head)
+                self.memory.left(at, learned.attribute, inputs, args, result)
+        elif isinstance(result, Tensor):
+            self.produced(kind, result, flags, outputs, frame)
+        elif isinstance(result, _MANY):
+            for item in result:
+                if isinstance(item, Tensor):
+                    self.produced(kind, item, flags, outputs, frame)
+        elif kind is Kind.WRITE and args and isinstance(args[0], Tensor):
+            self.produced(kind, args[0], flags, outputs, frame)  # `x[i] = y` returns nothing
 
     def collect(self, items: Any, inputs: list[int], place: int) -> None:
         """The values of the tensors in (nested) containers."""
@@ -192,7 +237,7 @@ class SeeingMode(TorchFunctionMode):
         return inputs
 
     def produced(
-        self, kind: Kind, tensor: Tensor, flags: int, inputs: list[int], outputs: list[int]
+        self, kind: Kind, tensor: Tensor, flags: int, outputs: list[int], frame: Any
     ) -> None:
         """Number the value of one result."""
         journal = self.journal
@@ -200,9 +245,9 @@ class SeeingMode(TorchFunctionMode):
         if ref is not None and kind in _MAY_RETURN_ITS_ARGUMENT:
             return  # the very tensor that came in: `x.to(x.dtype)`, `x.contiguous()`
         if tensor.requires_grad:
-            made = (flags & (DERIVED | CONNECTED)) | REQUIRES_GRAD
+            made = (flags & _LINEAGE) | REQUIRES_GRAD
             if not flags & CONNECTED and tensor.is_leaf:
-                made |= LEAF | DERIVED | CONNECTED
+                made = _NEW_LEAF
         else:
             made = flags & DERIVED
         if kind is Kind.RANDOM:
@@ -218,16 +263,30 @@ class SeeingMode(TorchFunctionMode):
         else:
             journal.identity.add(tensor, value)
             if made & LEAF:
-                self.leaves.made(tensor, value, "requires_grad", sys._getframe(3))
+                self.leaves.made(tensor, value, "requires_grad", frame)
 
-    def share(self, kind: Kind, args: tuple[Any, ...], result: Any, index: int) -> None:
-        """Keep shared memory in mind: new views, and writes that other tensors see."""
+    def share(
+        self,
+        kind: Kind,
+        args: tuple[Any, ...],
+        inputs: list[int],
+        outputs: list[int],
+        result: Any,
+        index: int,
+        frame: Any,
+    ) -> None:
+        """What else an op of a special kind did: drew, made a view, wrote, brought data back."""
+        if kind is Kind.RANDOM and len(self.stacks) < _STACKS:
+            self.draws.append(index)
+            self.stacks[index] = self.journal.stack.stack(frame)
+        elif kind is Kind.HOST and args and not inputs:
+            self.memory.made_from_host(outputs[0], args[0], self.journal.site[index])
         first = args[0] if args and isinstance(args[0], Tensor) else None
         if first is None:
             return
-        if kind is Kind.VIEW or kind is Kind.CAST or kind is Kind.DETACH:
+        if kind in _VIEWS:
             self.memory.viewed(first, result)
-        if kind in (Kind.WRITE, Kind.OVERWRITE, Kind.RANDOM):
+        elif kind in _WRITES:
             self.memory.wrote(first, index)
 
     def failed(

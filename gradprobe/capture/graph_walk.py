@@ -23,7 +23,9 @@ class GraphWalk:
     """Counts nodes and edges below given tensors, iteratively, within one run's bound."""
 
     def __init__(self, bound: int = BOUND) -> None:
+        self.bound = bound
         self.left = bound
+        self.cut_off = False
 
     def count(self, roots: Sequence[Tensor]) -> tuple[int | None, int | None]:
         """(nodes, edges) reachable through `next_functions`, or (None, None) past the bound."""
@@ -40,6 +42,7 @@ class GraphWalk:
             seen.add(mark)
             self.left -= 1
             if self.left <= 0:
+                self.cut_off = True
                 return None, None
             for following, _ in node.next_functions:
                 if following is not None:

@@ -16,18 +16,19 @@ from torch import Tensor
 class TensorRef(weakref.ref[Tensor]):
     """A live tensor's entry: its key in the table and the number of its current value."""
 
-    __slots__ = ("in_module", "key", "storage", "value")
+    # One is made for every tensor: the rare facts are kept out of it until they are needed.
+    __slots__ = ("__dict__", "key", "value")
 
     key: int
     value: int
-    storage: int
-    in_module: bool
+    storage: int = 0
+    in_module: bool = False
 
 
 class Identity:
     """The live tensors that were seen, by `id()`; and, for those that share memory, by storage."""
 
-    __slots__ = ("_gone", "by_storage", "table")
+    __slots__ = ("by_storage", "gone", "table")
 
     def __init__(self) -> None:
         self.table: dict[int, TensorRef] = {}
@@ -45,15 +46,13 @@ class Identity:
                     if not sharing:
                         del by_storage[ref.storage]
 
-        self._gone = gone
+        self.gone = gone
 
     def add(self, tensor: Tensor, value: int) -> TensorRef:
         """Enter a tensor that was not in the table, as `value`."""
-        ref = TensorRef(tensor, self._gone)
+        ref = TensorRef(tensor, self.gone)
         ref.key = id(tensor)
         ref.value = value
-        ref.storage = 0
-        ref.in_module = False
         self.table[ref.key] = ref
         return ref
 

@@ -33,6 +33,10 @@ class Journal:
         "identity",
         "inputs",
         "inputs_end",
+        "last_device",
+        "last_dtype",
+        "last_meta",
+        "last_shape",
         "made_at",
         "meta",
         "meta_of",
@@ -59,6 +63,10 @@ class Journal:
         self.made_at = array("i")
         self.metas: list[TensorMeta] = []
         self.meta_of: dict[tuple[torch.Size, torch.dtype, torch.device], int] = {}
+        self.last_shape: torch.Size | None = None
+        self.last_dtype: torch.dtype | None = None
+        self.last_device: torch.device | None = None
+        self.last_meta = 0
         self.callees: list[Callee] = []
         self.callee_of: dict[Callee, int] = {}
 
@@ -71,13 +79,16 @@ class Journal:
 
     def new_value(self, tensor: Tensor, flags: int) -> int:
         """A number for the value that `tensor` holds now."""
-        key = (tensor.shape, tensor.dtype, tensor.device)
-        meta = self.meta_of.get(key)
-        if meta is None:
-            meta = self.learn(key)
+        # Runs of ops over one shape are the rule: comparing with the last is half of a look-up.
+        shape, dtype, device = tensor.shape, tensor.dtype, tensor.device
+        if shape != self.last_shape or dtype is not self.last_dtype or device != self.last_device:
+            self.last_shape, self.last_dtype, self.last_device = shape, dtype, device
+            key = (shape, dtype, device)
+            meta = self.meta_of.get(key)
+            self.last_meta = self.learn(key) if meta is None else meta
         value = len(self.flags)
         self.flags.append(flags)
-        self.meta.append(meta)
+        self.meta.append(self.last_meta)
         self.made_at.append(len(self.head))
         return value
 

@@ -13,6 +13,9 @@ from torch.nn.modules import module as _module
 # The number of autograd nodes made so far in this thread; it grows by one a node.
 node_counter: Callable[[], int] = torch._C._autograd._get_sequence_nr
 
+# As `torch.is_grad_enabled`; held here because it is asked at every op.
+is_grad_enabled: Callable[[], bool] = torch._C.is_grad_enabled
+
 # The module whose `_engine_run_backward` both `backward` and `grad` call.
 engine_owner: Any = torch.autograd
 ENGINE_ENTRY = "_engine_run_backward"
