@@ -56,6 +56,10 @@ def source(drawn: Scene, rankdir: str = "LR") -> str:
         turns = placed.row[wire.tail] != placed.row[wire.head]
         free = {"constraint": "false"} if turns else {}
         graph.edge(names[wire.tail], names[wire.head], **_edge(wire), **free)
+    joined = {key for wire in drawn.wires for key in (wire.tail, wire.head)}
+    for shape in drawn.shapes[:-1]:
+        if shape.key not in joined:  # it stands in front of the end, not wherever there is room
+            graph.edge(names[shape.key], names[drawn.shapes[-1].key], style="invis")
     if len(placed.starts) > 1:
         _stack(graph, [[names[key] for key in start] for start in placed.starts])
     text: str = graph.source
@@ -85,7 +89,7 @@ def _node(shape: Shape) -> dict[str, str]:
         "label": _table(
             _row(_bold(shape.title), _font(shape.tag, _FAINT, 9), wide=shape.title),
             *(_row(_font(line, _INK, 10, MONO)) for line in shape.lines),
-            _row(_font(look.words, look.text, 10)),
+            _row(_font(shape.words, look.text, 10)),
         ),
         "tooltip": _quoted(shape.tooltip),
     }

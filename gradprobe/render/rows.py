@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from gradprobe.render.scene import LOOKS, Scene, Shape
+from gradprobe.render.scene import CROSS, LOOKS, Scene, Shape
 
-_WIDEST = 1150  # points; about what a page shows at a size that is still read
+_PLAIN = 1400  # points; up to here one row, for turns make a picture harder to follow
+_WIDEST = 1300  # points of a row otherwise; about what a page shows at a size that is still read
 _GAP = 36  # points between two boxes
 _CELL = 6.3  # points a character
 _FRAME = 20  # points of margin in a box
 _FEWEST = 3  # boxes in a row, however wide they are
 _SHORT = 6.0  # what a row of no length costs, counted in arrows that turn into the next row
 _CUT = 4  # a cut arrow counts as so many: it is the one to be seen at once
+_TOLD = 12  # and one with its label as so many: on a turn the label has no room of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ def _turns(drawn: Scene, ranks: dict[str, int], count: int) -> list[int]:
     for wire in drawn.wires:
         low, high = sorted((ranks[wire.tail], ranks[wire.head]))
         weight = _CUT if wire.look is LOOKS["cut"] else 1
+        if wire.label not in ("", CROSS):
+            weight = _TOLD
         steps[low + 1] += weight
         steps[high + 1 if high < count else count] -= weight
     turns, now = [], 0
@@ -107,6 +111,8 @@ def _length(drawn: Scene, ranks: dict[str, int], count: int) -> int:
         widths[ranks[shape.key]] = max(widths[ranks[shape.key]], _width(shape))
     for wire in drawn.wires:
         widths[ranks[wire.head]] += cell_len(wire.label) * _CELL
+    if sum(widths) + _GAP * count <= _PLAIN:
+        return count
     length = count
     # Columns of all rows stand above each other, so a column is as wide as its widest box.
     while length > _FEWEST and sum(max(widths[i::length]) + _GAP for i in range(length)) > _WIDEST:
@@ -115,5 +121,5 @@ def _length(drawn: Scene, ranks: dict[str, int], count: int) -> int:
 
 
 def _width(shape: Shape) -> float:
-    texts = [f"{shape.title}  {shape.tag}", shape.look.words, *shape.lines]
+    texts = [f"{shape.title}  {shape.tag}", shape.words, *shape.lines]
     return max(map(cell_len, texts)) * _CELL + _FRAME

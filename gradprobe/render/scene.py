@@ -6,7 +6,10 @@ legend is needed. The colours are Paul Tol's, which stay apart for colour-blind 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from rich.cells import cell_len
 
 from gradprobe.records.picture import Arrow, Box, BoxKind, Picture, State
 from gradprobe.records.report import Report
@@ -14,10 +17,14 @@ from gradprobe.records.source import Frame
 from gradprobe.render.plain import cropped, visible, wrapped
 from gradprobe.render.thin import thinned
 
-CAPTION = "Values run along the arrows; gradient comes back along solid lines only."
+CAPTION = "Values run along the arrows; solid lines can carry gradient back."
+_NO_ARROWS = "No values run from one box to another."
+_NO_BOXES = "Nothing was recorded that could be drawn."
+CROSS = "\u00d7"
 _TITLE_CELLS = 30
 _DETAIL_CELLS = 34
 _DETAIL_LINES = 2
+_LABEL_CELLS = 40
 _HEADLINE_CELLS = 96
 
 
@@ -40,6 +47,12 @@ LOOKS: dict[State, Look] = {
     "unknown": Look("#4A7DB5", "#2F5F93", "#EEF4FA", "dashed", "? not known"),
 }
 _TAGS: dict[BoxKind, str] = {"leaf": "leaf", "root": "root", "source": "not from the leaf"}
+_WORDS: dict[tuple[BoxKind, State], str] = {  # where the words of the state would mislead
+    ("leaf", "lost"): "\u00d7 no gradient arrives",
+    ("leaf", "cut"): "\u00d7 the root does not use it",
+    ("root", "lost"): "\u00d7 no way back to the leaf",
+    ("source", "unknown"): "",
+}
 _SHAPES: dict[BoxKind, str] = {"fold": "box3d", "source": "note", "op": "box"}
 
 
@@ -55,12 +68,16 @@ class Shape:
     title: str
     tag: str
     lines: tuple[str, ...]
+    words: str
     tooltip: str
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """An arrow; `label` starts with a cross where gradient stops."""
+    """An arrow; `label` starts with a cross where gradient stops.
+
+    A finding stands in full on one arrow; where it stops gradient again there is the cross alone.
+    """
 
     tail: str
     head: str
@@ -83,18 +100,30 @@ class Scene:
 def scene(report: Report) -> Scene:
     """The scene of a report's picture."""
     picture = report.picture
+    arrows = thinned(picture)
+    without = _NO_ARROWS if picture.boxes else _NO_BOXES
+    told = _told(arrows)
     return Scene(
         _lines(report.headline, _HEADLINE_CELLS, 3),
-        CAPTION if picture.arrows else "Nothing was recorded that could be drawn.",
+        CAPTION if arrows else without,
         tuple(_shape(box) for box in picture.boxes),
-        tuple(_wire(arrow, report) for arrow in thinned(picture)),
+        tuple(_wire(arrow, arrow in told, report) for arrow in arrows),
     )
+
+
+def _told(arrows: Sequence[Arrow]) -> set[Arrow]:
+    """The arrow of each label that shows it: the first that is cut, or else the first."""
+    first: dict[str, Arrow] = {}
+    for arrow in sorted(arrows, key=lambda a: a.state != "cut"):
+        first.setdefault(arrow.label, arrow)
+    return set(first.values())
 
 
 def describe(picture: Picture) -> str:
     """The picture in one sentence, for a reader who hears it."""
     cuts = [visible(arrow.label) for arrow in picture.arrows if arrow.state == "cut"]
-    where = f"; gradient is lost at {', '.join(filter(None, cuts[:8]))}" if any(cuts) else ""
+    places = list(filter(None, dict.fromkeys(cuts)))
+    where = f"; gradient is lost at {', '.join(places[:8])}" if places else ""
     names = [cropped(box.label, _TITLE_CELLS) for box in picture.boxes]
     span = f" from {names[0]} to {names[-1]}" if names else ""
     return f"{len(names)} boxes and {len(picture.arrows)} arrows{span}{where}."
@@ -107,7 +136,8 @@ def _shape(box: Box) -> Shape:
         not tag
         and box.step is not None
         and box.kind != "fold"
-        and step not in (box.label, box.detail)
+        and box.label != step
+        and not box.detail.startswith(step)
     ):
         tag = step
     return Shape(
@@ -119,19 +149,29 @@ def _shape(box: Box) -> Shape:
         cropped(box.label, _TITLE_CELLS),
         tag,
         _lines(box.detail, _DETAIL_CELLS, _DETAIL_LINES),
+        _WORDS.get((box.kind, box.state), LOOKS[box.state].words),
         _tooltip(box.label, box.at),
     )
 
 
-def _wire(arrow: Arrow, report: Report) -> Wire:
+def _wire(arrow: Arrow, told: bool, report: Report) -> Wire:
     look = LOOKS[arrow.state]
-    label = cropped(arrow.label, 40)
-    mark = "\u00d7 " if arrow.state == "cut" else ""
-    tooltip = label
+    tooltip = _place_label(arrow.label)
+    mark = CROSS if arrow.state == "cut" else ""
+    label = " ".join(filter(None, (mark, tooltip if told else "")))
     if arrow.finding is not None and arrow.finding < len(report.findings):
         finding = report.findings[arrow.finding]
         tooltip = _tooltip(f"{finding.code} {finding.name}: {finding.message}", finding.at)
-    return Wire(arrow.tail, arrow.head, look, arrow.state == "cut", mark + label, tooltip)
+    return Wire(arrow.tail, arrow.head, look, arrow.state == "cut", label, tooltip)
+
+
+def _place_label(label: str) -> str:
+    """`GP102 a_very_long_na...:117`: the line number is what the reader needs."""
+    label = visible(label)
+    start, colon, line = label.rpartition(":")
+    if cell_len(label) <= _LABEL_CELLS or not colon or len(line) > _LABEL_CELLS // 2:
+        return cropped(label, _LABEL_CELLS)
+    return f"{cropped(start, _LABEL_CELLS - len(line) - 1)}:{line}"
 
 
 def _tooltip(first: str, at: Frame | None) -> str:
