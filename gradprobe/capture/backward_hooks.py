@@ -15,7 +15,7 @@ from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.graph_walk import GraphWalk, raw_graph
 from gradprobe.capture.leaf_watch import LeafWatch, WatchedLeaf
 from gradprobe.capture.memory import Memory
-from gradprobe.capture.torch_internals import node_counter
+from gradprobe.capture.torch_internals import NoSubclasses, in_transform, node_counter
 from gradprobe.records.op import Callee, Kind
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
@@ -58,7 +58,13 @@ def as_stats(numbers: Tensor) -> GradStats:
 
 
 # torch's own has no type annotations.
-hook: Callable[[Tensor, Callable[[Tensor], None]], Any] = Tensor.register_hook
+hook: Callable[[Tensor, Callable[[Tensor | None], None]], Any] = Tensor.register_hook
+
+
+def _transformed(outputs: Any, args: Any) -> bool:
+    """Whether a `torch.func` transform runs this pass: its tensors have no numbers of their own."""
+    every = (*outputs, *(args[0] if args and isinstance(args[0], tuple) else ()))
+    return any(isinstance(t, Tensor) and in_transform(t) for t in every)
 
 
 @dataclass(slots=True)
@@ -115,14 +121,38 @@ class BackwardWatch:
         self, original: Callable[..., Any], outputs: Any, args: Any, kwargs: Any, frame: Any
     ) -> Any:
         """Run one pass of the program under watch; raises whatever the engine raises."""
+        handles: list[Any] = []
+        measured: dict[int, Tensor | None] = {}
+        with NoSubclasses():
+            seen = self.begin(outputs, args, kwargs, frame)
+            if not _transformed(outputs, args):
+                handles = self.hook_leaves(seen, measured)
+        self.mode.pauses += 1
+        try:
+            result = original(outputs, *args, **kwargs)
+        except RuntimeError as error:
+            seen.raised = str(error)
+            raise
+        finally:
+            for handle in handles:
+                handle.remove()
+            for value, numbers in measured.items():
+                seen.reached[value] = None if numbers is None else as_stats(numbers)
+            self.mode.pauses -= 1
+        if seen.how == "grad":
+            with NoSubclasses():
+                self.gradients(seen, result)
+        return result
+
+    def begin(self, outputs: Any, args: Any, kwargs: Any, frame: Any) -> WatchedPass:
+        """Note what is asked of the engine: `args` are gradients, flags, and at 3 the inputs."""
         journal = self.mode.journal
         place = journal.stack.place(frame)
         roots = tuple(t for t in outputs if isinstance(t, Tensor))
         asked = args[3] if len(args) > 3 else ()
         inputs = tuple(t for t in asked or () if isinstance(t, Tensor))
-        accumulate = bool(kwargs.get("accumulate_grad", False))
         seen = WatchedPass(
-            how="backward" if accumulate else "grad",
+            how="backward" if kwargs.get("accumulate_grad", False) else "grad",
             at_op=len(journal.head),
             roots=tuple(self.memory.meet(t, place).value for t in roots),
             inputs=tuple(self.memory.meet(t, place).value for t in inputs),
@@ -139,33 +169,16 @@ class BackwardWatch:
             )
         if self.raw and roots:
             self.dot = raw_graph(roots[0], seen.nodes)
-        handles, numbers = self.hook_leaves(seen)
-        self.mode.pauses += 1
-        try:
-            result = original(outputs, *args, **kwargs)
-        except RuntimeError as error:
-            seen.raised = str(error)
-            raise
-        finally:
-            for handle in handles:
-                handle.remove()
-            for value, measured in numbers.items():
-                seen.reached[value] = None if measured is None else as_stats(measured)
-            self.mode.pauses -= 1
-        if not accumulate:
-            self.gradients(seen, result, place)
-        return result
+        return seen
 
-    def hook_leaves(self, seen: WatchedPass) -> tuple[list[Any], dict[int, Tensor | None]]:
+    def hook_leaves(self, seen: WatchedPass, measured: dict[int, Tensor | None]) -> list[Any]:
         """A hook on every live leaf, for the time of this pass alone."""
         handles: list[Any] = []
-        numbers: dict[int, Tensor | None] = {}
         wanted = set(seen.inputs)
         for leaf in self.leaves.leaves:
-            if wanted and leaf.values[-1] not in wanted:
-                continue
-            self.hook_leaf(leaf, handles, numbers)
-        return handles, numbers
+            if not wanted or leaf.values[-1] in wanted:
+                self.hook_leaf(leaf, handles, measured)
+        return handles
 
     def hook_leaf(
         self, leaf: WatchedLeaf, handles: list[Any], numbers: dict[int, Tensor | None]
@@ -176,12 +189,13 @@ class BackwardWatch:
         value = leaf.values[-1]
         numbers[value] = None
 
-        def measure(grad: Tensor) -> None:
-            numbers[value] = statistics(grad)
+        def measure(grad: Tensor | None) -> None:
+            if grad is not None:  # a custom Function's backward may answer None
+                numbers[value] = statistics(grad)
 
         handles.append(hook(tensor, measure))
 
-    def gradients(self, seen: WatchedPass, result: Any, place: int) -> None:
+    def gradients(self, seen: WatchedPass, result: Any) -> None:
         """Results of `torch.autograd.grad`: detached by right, unless a graph was made of them."""
         journal = self.mode.journal
         live = [g for g in result if isinstance(g, Tensor) and g.requires_grad]
@@ -197,4 +211,6 @@ class BackwardWatch:
             else:
                 ref.value = values[-1]
         made_from = [*seen.roots, *seen.inputs]
-        journal.row(journal.callee(_SECOND_ORDER), 0, 0, place, node_counter(), made_from, values)
+        journal.row(
+            journal.callee(_SECOND_ORDER), 0, 0, seen.place, node_counter(), made_from, values
+        )

@@ -20,7 +20,7 @@ from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.op_table import FIRST_ONLY, classify
-from gradprobe.capture.torch_internals import is_grad_enabled, node_counter
+from gradprobe.capture.torch_internals import NoSubclasses, is_grad_enabled, node_counter
 from gradprobe.records.backward import RaisedOp
 from gradprobe.records.op import GRAD_OFF, INFERENCE, INSIDE_FUNCTION, Kind
 from gradprobe.records.sampling import Where
@@ -62,9 +62,15 @@ class SeeingMode(TorchFunctionMode):
     """Records ops into a journal while it is on torch's stack of function modes."""
 
     def __init__(
-        self, journal: Journal, grad_mode: GradMode, leaves: LeafWatch, memory: Memory
+        self,
+        journal: Journal,
+        grad_mode: GradMode,
+        leaves: LeafWatch,
+        memory: Memory,
+        say: Callable[[str], None],
     ) -> None:
         super().__init__()
+        self.say = say
         self.journal = journal
         self.grad_mode = grad_mode
         self.leaves = leaves
@@ -91,7 +97,15 @@ class SeeingMode(TorchFunctionMode):
         except RuntimeError as error:
             self.failed(learned, args, kwargs, error, sys._getframe(1))
             raise
-        self.record(learned, args, kwargs, result, sys._getframe(1))
+        try:
+            if types:  # a tensor subclass with a `__torch_function__` of its own
+                with NoSubclasses():
+                    self.record(learned, args, kwargs, result, sys._getframe(1))
+            else:
+                self.record(learned, args, kwargs, result, sys._getframe(1))
+        except Exception as fault:
+            # A fault of ours may cost the diagnosis, never the program.
+            self.say(f"{self.journal.callees[learned.number].name} was not recorded: {fault!r}")
         return result
 
     def learn(self, func: Any) -> Learned:
@@ -307,12 +321,14 @@ class SeeingMode(TorchFunctionMode):
     ) -> Any:
         """`requires_grad_()`, `x.requires_grad = True`, and reads of `.grad`."""
         result = func(*args, **kwargs) if kwargs else func(*args)
-        tensor = args[0]
-        frame = sys._getframe(2)
+        with NoSubclasses():
+            self.leaf_called(learned, args[0], result, sys._getframe(2))
+        return result
+
+    def leaf_called(self, learned: Learned, tensor: Tensor, result: Any, frame: Any) -> None:
         if learned.attribute == "grad.__get__":
             if result is None and not tensor.is_leaf and not tensor.retains_grad:
                 place = self.journal.stack.place(frame)
                 self.leaves.grad_read(self.memory.meet(tensor, place).value, place)
-            return result
+            return
         self.leaves.switched(tensor, learned.attribute == "requires_grad_", frame)
-        return result

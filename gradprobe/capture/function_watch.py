@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gradprobe.capture.function_mode import SeeingMode
-from gradprobe.capture.torch_internals import node_counter
+from gradprobe.capture.torch_internals import NoSubclasses, node_counter
 from gradprobe.records.op import GRAD_OFF, INSIDE_FUNCTION, Callee, Kind
 from gradprobe.records.tensor import CONNECTED, DERIVED, HOST, LEAF, PARAMETER, REQUIRES_GRAD
 
@@ -54,13 +54,18 @@ class FunctionWatch:
             frame = sys._getframe(1)
             place = mode.journal.stack.place(frame)
             inner_from = len(mode.journal.head)
-            explicit = [mode.memory.meet(a, place).value for a in args if isinstance(a, Tensor)]
+            with NoSubclasses():
+                explicit = [mode.memory.meet(a, place).value for a in args if isinstance(a, Tensor)]
             mode.inside += 1
             try:
                 result = original(cls, *args, **kwargs)
             finally:
                 mode.inside -= 1
-            self.applied(cls, explicit, inner_from, result, place)
+            try:
+                with NoSubclasses():
+                    self.applied(cls, explicit, inner_from, result, place)
+            except Exception as fault:  # never the program's to bear
+                self.say(f"{cls.__name__}.apply was not recorded: {fault!r}")
             return result
 
         return apply

@@ -18,6 +18,7 @@ from torch.nn.modules.module import (
 from gradprobe.capture.backward_hooks import as_stats, statistics
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.leaf_watch import LeafWatch
+from gradprobe.capture.torch_internals import NoSubclasses, in_transform
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import CONNECTED
@@ -105,6 +106,10 @@ class ModuleWatch:
         call = self._open.pop()
         if call is None:
             return
+        with NoSubclasses():
+            self.finished(call, args, kwargs, output)
+
+    def finished(self, call: WatchedCall, args: Any, kwargs: Any, output: Any) -> None:
         journal = self.mode.journal
         call.to_op = len(journal.head)
         inputs: list[int] = []
@@ -119,8 +124,9 @@ class ModuleWatch:
                 node = first.grad_fn
                 call.grad_fn = node.name() if node is not None else None
 
-                def measure(grad: Tensor, call: WatchedCall = call) -> None:
-                    call.measured = statistics(grad)
+                def measure(grad: Tensor | None, call: WatchedCall = call) -> None:
+                    if grad is not None and not in_transform(grad):
+                        call.measured = statistics(grad)
 
                 self.handles.append(first.register_hook(measure))
 

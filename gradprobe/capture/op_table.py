@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch.overrides import resolve_name
-
 from gradprobe.records.op import Callee, Kind
 
 
@@ -94,9 +92,23 @@ def classify(func: Callable[..., Any]) -> tuple[Callee, str]:
     if name in ("__get__", "__set__", "__delete__"):
         attribute = getattr(getattr(func, "__self__", None), "__name__", "?")
         return Callee(f"Tensor.{attribute}", _accessor(name, attribute)), f"{attribute}.{name}"
-    shown = resolve_name(func) or f"{getattr(func, '__module__', '') or 'torch'}.{name}"
-    shown = shown.removeprefix("torch.").replace("_VariableFunctions.", "").replace("._C.", ".")
-    return Callee(shown if shown.startswith("Tensor.") else f"torch.{shown}", _kind(name)), name
+    return Callee(_shown(func, name), _kind(name)), name
+
+
+def _shown(func: Callable[..., Any], name: str) -> str:
+    """The name users write: `Tensor.mul`, `torch.cat`, `torch.nn.functional.conv2d`.
+
+    Not `torch.overrides.resolve_name`: its first call resets the program's warning filters.
+    """
+    owner = getattr(func, "__objclass__", None)
+    if owner is not None or "Tensor." in getattr(func, "__qualname__", ""):
+        return f"Tensor.{name}"
+    module = getattr(func, "__module__", None) or "torch"
+    if module.startswith(("torch.nn.functional", "torch._C._nn")):
+        return f"torch.nn.functional.{name}"
+    if module.startswith(("torch._C", "torch.functional", "torch._tensor")):
+        return f"torch.{name.removeprefix('_')}"
+    return f"{module}.{name}"
 
 
 def _accessor(access: str, attribute: str) -> Kind:

@@ -64,7 +64,7 @@ class Recorder:
         self.leaves = LeafWatch(self.journal)
         self.memory = Memory(self.journal, self.leaves, follow_all=bool(leaves))
         self.grad_mode = GradMode(self.journal.stack)
-        self.mode = SeeingMode(self.journal, self.grad_mode, self.leaves, self.memory)
+        self.mode = SeeingMode(self.journal, self.grad_mode, self.leaves, self.memory, self.say)
         self.functions = FunctionWatch(self.mode, self.say)
         self.modules = ModuleWatch(self.mode, self.leaves)
         self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
@@ -124,7 +124,12 @@ class Recorder:
         """`gradprobe.tap` was called."""
         if not isinstance(x, Tensor) or self.mode.pauses:
             return
-        place = self.journal.stack.here(2)
+        with torch_internals.NoSubclasses():
+            self._mark(name, x, step, sigma, self.journal.stack.here(2))
+
+    def _mark(
+        self, name: str, x: Tensor, step: int | None, sigma: float | None, place: int
+    ) -> None:
         value = self.memory.meet(x, place).value
         node = x.grad_fn
         stage = WatchedStage(
@@ -139,8 +144,9 @@ class Recorder:
         self.stages.append(stage)
         if x.requires_grad:
 
-            def measure(grad: Tensor) -> None:
-                stage.measured = statistics(grad)
+            def measure(grad: Tensor | None) -> None:
+                if grad is not None and not torch_internals.in_transform(grad):
+                    stage.measured = statistics(grad)
 
             self._handles.append(hook(x, measure))
 

@@ -16,6 +16,12 @@ node_counter: Callable[[], int] = torch._C._autograd._get_sequence_nr
 # As `torch.is_grad_enabled`; held here because it is asked at every op.
 is_grad_enabled: Callable[[], bool] = torch._C.is_grad_enabled
 
+# While this is on, reading a tensor subclass's attributes does not call its `__torch_function__`.
+NoSubclasses: Any = torch._C.DisableTorchFunctionSubclass
+
+# Whether a tensor belongs to a running `torch.func` transform (grad, vmap, jacrev).
+in_transform: Callable[[Any], bool] = torch._C._functorch.is_functorch_wrapped_tensor
+
 # The module whose `_engine_run_backward` both `backward` and `grad` call.
 engine_owner: Any = torch.autograd
 ENGINE_ENTRY = "_engine_run_backward"

@@ -69,12 +69,13 @@ def report_of(trace: Trace) -> Report:
 
 
 def _worst_of(views: list[View]) -> Judged:
-    """Of all backward passes, the one in which the leaf fared worst; the last if all are well."""
+    """The first backward pass in which the leaf fared worst; the last pass if all are well."""
     every = []
-    for view in reversed(views):
+    for view in views:
         findings = findings_of(view)
         every.append(Judged(view, findings, verdict_of(view, findings)))
-    return min(every, key=lambda j: VERDICTS.index(j.verdict))
+    worst_one = min(every, key=lambda j: VERDICTS.index(j.verdict))
+    return every[-1] if worst_one.verdict == "flows" else worst_one
 
 
 def _one_a_line(findings: list[Finding]) -> list[Finding]:

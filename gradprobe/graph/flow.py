@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gradprobe.graph.dataflow import Dataflow
@@ -38,6 +38,7 @@ class Flow:
     connected: frozenset[int]
     feeding: frozenset[int]
     cuts: tuple[Cut, ...]
+    users: Mapping[int, Sequence[int]]  # of each value between, the ops on the way that take it
 
     @property
     def used(self) -> bool:
@@ -89,6 +90,7 @@ def _forward(
     connected = {value for value in between if flags[value] & REQUIRES_GRAD}
     between_ops: list[int] = []
     cuts: list[Cut] = []
+    users: dict[int, list[int]] = {}
     late = sorted((r.op, r.exit, value) for value, r in data.suspected.items() if value in feeding)
     for op in ops:
         while late and late[0][0] <= op:
@@ -99,6 +101,8 @@ def _forward(
         if not from_leaf:
             continue
         between_ops.append(op)
+        for value in dict.fromkeys(from_leaf):
+            users.setdefault(value, []).append(op)
         carriers = _carriers(data, op, from_leaf)
         live = next((value for value in carriers if value in connected), None)
         alive_before = next((value for value in from_leaf if value in connected), None)
@@ -123,6 +127,7 @@ def _forward(
         frozenset(connected),
         frozenset(feeding),
         tuple(cuts),
+        users,
     )
 
 

@@ -86,7 +86,7 @@ class View:
 
     def users(self, value: int) -> Iterator[int]:
         """The ops on the way to the root that take `value`, in order."""
-        return (op for op in self.flow.ops if value in self.data.inputs(op))
+        return iter(self.flow.users.get(value, ()))
 
     def place_of(self, op: int) -> Frame | None:
         return self.trace.frame_of(op) if op >= 0 else None
