@@ -21,8 +21,8 @@ BREAKS = """
 import torch
 
 z0 = torch.zeros(4, requires_grad=True)
-loss = (z0 * z0).sqrt().sum()  # <- GP114
-loss.backward()
+loss = (z0 * z0).sqrt().sum()
+loss.backward()  # <- GP114
 """
 
 CLEAN = """
