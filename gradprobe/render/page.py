@@ -13,6 +13,7 @@ from gradprobe.records.source import Frame
 from gradprobe.render.excerpt import excerpt
 from gradprobe.render.plain import cropped, place, visible
 
+_HANGING = 5  # cells before what follows a path on the next line
 _GUTTER = 7  # cells for the line number in front of source
 
 
@@ -77,12 +78,12 @@ class Page:
 
     def _add(self, line: Text, more: str, style: str) -> None:
         room = self.width - line.cell_len
-        if cell_len(more) > room >= 12 or cell_len(more) > self.width:
+        if cell_len(more) > room >= 12 or cell_len(more) > self.width - _HANGING:
             more = cropped(more, max(room, 24))
         if line.cell_len + cell_len(more) > self.width:
             self.unbroken(line.copy())
             line.truncate(0)
-            more = f"     {more}"
+            more = f"{'':{_HANGING}}{more}"
         line.append(more, style=style)
 
     def source(self, frame: Frame, style: str) -> None:

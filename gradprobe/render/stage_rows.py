@@ -29,15 +29,23 @@ class Row:
     fold: bool = False
 
 
-def rows(stages: Sequence[Stage], leaves: Sequence[Leaf], most: int) -> list[Row]:
-    """At most `most` rows (and one that counts what is missing), in the order of the stages."""
+def rows(
+    stages: Sequence[Stage], leaves: Sequence[Leaf], most: int, *, brief: bool = False
+) -> list[Row]:
+    """At most `most` rows (and one that counts what is missing), in the order of the stages.
+
+    The first and last of a stretch of alike steps stand by themselves, unless it is to be `brief`.
+    """
     names = [leaf.name for leaf in leaves]
     blocks = [list(group) for _, group in groupby(stages, key=lambda stage: stage.step)]
     found: list[Row] = []
     for _, alike in groupby(blocks, key=lambda block: _looks(block, names)):
         run = list(alike)
         inner = run[1:-1]
-        if len(inner) >= _FOLD_FROM and run[0][0].step is not None:
+        numbered = run[0][0].step is not None
+        if brief and numbered and len(run) > 1:
+            found.append(_folded(run, names))
+        elif len(inner) >= _FOLD_FROM and numbered:
             found += _plain(run[0], names)
             found.append(_folded(inner, names))
             found += _plain(run[-1], names)

@@ -28,15 +28,6 @@ _SEVERITY_STYLE: dict[Severity, str] = {
 _ANSWER_STYLE = {"yes": "green", "no": "red", "unknown": "yellow"}
 _STATE_STYLE = {LIVE: "green", LOST: "red"}
 _CERTAINTY: dict[Certainty, str] = {"proven": "proven", "suspected": "suspected, not proven"}
-_OPENED = {  # what happened at `opened_by`, where the code says it more plainly than "because of"
-    "GP102": "gradient mode was turned off here:",
-    "GP103": "inference mode was turned on here:",
-    "GP109": "used in its place:",
-    "GP201": "the op that had saved the tensor:",
-    "GP202": "the op that had saved the tensor:",
-    "GP203": "the first backward:",
-    "GP205": "inference mode was turned on here:",
-}
 _MOST_FINDINGS = 10
 _MOST_RELATED = 8
 _MOST_LEAVES = 12
@@ -107,13 +98,12 @@ def _finding(page: Page, finding: Finding) -> None:
         title.append("came back" if finding.verified else "stayed lost")
     page.show(title)
     page.paragraph(_when(finding), "dim")
-    page.place(finding.at)
+    if finding.opened_by is not None:
+        page.place(finding.opened_by, "cause -->")
+        page.source(finding.opened_by, style)
+    page.place(finding.at, "-->" if finding.opened_by is None else "lost at -->")
     page.source(finding.at, style)
     page.paragraph(finding.message)
-    if finding.opened_by is not None:
-        page.paragraph(_OPENED.get(finding.code, "because of:"))
-        page.place(finding.opened_by)
-        page.source(finding.opened_by, style)
     for related in finding.related[:_MOST_RELATED]:
         page.place(related.at, f"{cropped(related.word, 24)}:", quote=True)
     if len(finding.related) > _MOST_RELATED:
@@ -170,7 +160,7 @@ def _leaf(page: Page, leaf: Leaf) -> None:
     ):
         answer = Line(layer.answer, style=_ANSWER_STYLE[layer.answer])
         grid.add_row(f"  {question}", answer, visible(layer.sentence))
-    if leaf.grad is not None:
+    if leaf.grad is not None and leaf.verdict != "flows":  # all is well: the norm is enough
         grad = leaf.grad
         spread = f"norm {grad.norm:.2e}, |g| mean {grad.abs_mean:.2e}, max {grad.abs_max:.2e}"
         trouble = f", {grad.nonfinite} not finite" if grad.nonfinite else ""
@@ -184,10 +174,10 @@ def _stages(page: Page, report: Report) -> None:
     leaves = report.leaves[:_STAGE_LEAVES]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for header in ("step", "stage", *(cropped(leaf.name, 12) for leaf in leaves)):
-        table.add_column(header, overflow="fold")
-    for header in ("tensor", "grad_fn", "|grad|"):
-        table.add_column(header, overflow="fold")
-    for row in rows(report.stages, leaves, _MOST_STAGE_ROWS):
+        table.add_column(header, overflow="crop", no_wrap=True)
+    for header in ("tensor", "grad_fn", "|grad|"):  # what gives way is the name of the grad_fn
+        table.add_column(header, overflow="crop", no_wrap=header != "grad_fn")
+    for row in rows(report.stages, leaves, _MOST_STAGE_ROWS, brief=report.verdict == "flows"):
         states = [Line(state, style=_STATE_STYLE.get(state, "yellow")) for state in row.states]
         states += [Line("")] * (len(leaves) - len(states))
         table.add_row(
@@ -230,9 +220,10 @@ def _footer(page: Page, report: Report) -> None:
     if counts.saved_bytes is not None:
         seen.append(f"{_bytes(counts.saved_bytes)} saved for backward")
     page.blank()
+    page.paragraph(f"recorded {', '.join(seen)}", "dim", indent=0)
     page.paragraph(
-        f"recorded {', '.join(seen)}; the probe took {_bytes(cost.record_bytes)}, "
-        f"run {cost.traced_seconds:.2f} s, diagnosis {cost.diagnose_seconds:.2f} s",
+        f"{_bytes(cost.record_bytes)} of records, {cost.traced_seconds:.2f} s traced, "
+        f"{cost.diagnose_seconds:.2f} s to diagnose",
         "dim",
         indent=0,
     )

@@ -52,6 +52,42 @@ def test_the_cut_arrow_says_code_and_line() -> None:
     assert broken().findings[0].message in wire.tooltip.replace("\n", " ")
 
 
+def cuts(labels: list[str], states: list[State]) -> Picture:
+    boxes = tuple(Box(str(i), "op", "x", "", "live") for i in range(len(labels) + 1))
+    arrows = (
+        Arrow("0", str(i + 1), state, label, 0)
+        for i, (label, state) in enumerate(zip(labels, states, strict=True))
+    )
+    return Picture(boxes, tuple(arrows))
+
+
+def test_a_finding_stands_in_full_on_one_arrow() -> None:
+    picture = cuts(["A:1", "A:1", "B:2", "A:1"], ["partial", "cut", "cut", "cut"])
+    drawn = scene(replace(broken(), picture=picture))
+    assert [wire.label for wire in drawn.wires] == ["", "\u00d7 A:1", "\u00d7 B:2", "\u00d7"]
+
+
+def test_a_long_file_name_does_not_hide_the_line() -> None:
+    picture = cuts([f"GP101 {'long_' * 20}.py:123"], ["cut"])
+    (wire,) = scene(replace(broken(), picture=picture)).wires
+    assert wire.label.endswith("...:123")
+    assert cell_len(wire.label) <= 42
+
+
+@pytest.mark.parametrize("kind", ["leaf", "root"])
+@pytest.mark.parametrize("state", ["lost", "cut"])
+def test_ends_that_gradient_does_not_join_say_so(kind: BoxKind, state: State) -> None:
+    picture = Picture((Box("a", kind, "z0", "", state),))
+    (shape,) = scene(replace(broken(), picture=picture)).shapes
+    assert shape.words.startswith("\u00d7")
+
+
+def test_the_caption_is_true_of_a_picture_without_arrows() -> None:
+    boxes = (Box("leaf", "leaf", "z0", "", "cut"), Box("root", "root", "loss", "", "lost"))
+    drawn = scene(replace(broken(), picture=Picture(boxes)))
+    assert drawn.caption == "No values run from one box to another."
+
+
 @pytest.mark.parametrize("kind", get_args(BoxKind))
 @pytest.mark.parametrize("text", SNIPPETS)
 def test_labels_are_cropped(kind: BoxKind, text: str) -> None:

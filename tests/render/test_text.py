@@ -52,7 +52,7 @@ def test_the_source_line_is_underlined_under_the_expression(
     here = next(
         i
         for i, line in enumerate(lines)
-        if line == f"  --> {place(at, HOME)}" or line.startswith(f"  --> {place(at, HOME)} ")
+        if f"{line} ".partition("--> ")[2].startswith(f"{place(at, HOME)} ")
     )
     code = next(i for i in range(here, here + 4) if " | " in lines[i])
     start, end = lines[code + 1].index("^"), lines[code + 1].rindex("^") + 1
@@ -65,10 +65,29 @@ def test_the_sentence_comes_first_and_names_the_verdict() -> None:
     assert shown(flows())[0] == flows().headline
 
 
+def test_the_cause_comes_before_the_op_that_was_lost() -> None:
+    lines = shown(broken())
+    cause = next(i for i, line in enumerate(lines) if line.startswith("  cause --> "))
+    lost = next(i for i, line in enumerate(lines) if line.startswith("  lost at --> "))
+    assert cause < lost
+    assert place(DECORATOR, HOME) in lines[cause]
+    assert place(DENOISE, HOME) in lines[lost]
+
+
+def test_a_finding_that_is_its_own_cause_has_one_place() -> None:
+    text = "\n".join(shown(partial()))
+    assert f"\n  --> {place(DETACH, HOME)}" in text
+    assert "cause -->" not in text
+
+
+def test_what_the_probe_took_is_told_with_its_units() -> None:
+    assert shown(broken())[-1] == "61.5 kB of records, 0.02 s traced, 0.00 s to diagnose"
+
+
 def test_a_healthy_run_is_short() -> None:
     lines = shown(flows())
-    assert len(lines) <= 22
-    assert "1-48  48 steps, healthy  live" in "\n".join(lines)
+    assert len(lines) <= 16
+    assert "0-49  50 steps, healthy  live" in "\n".join(lines)
     assert not any("fix:" in line or "^" in line for line in lines)
 
 

@@ -18,6 +18,7 @@ ARROWS = st.lists(
         KEYS,
         st.sampled_from(("live", "lost", "cut")),
         st.sampled_from(("", "", "", "a label")),
+        st.sampled_from((None, None, 0, 1)),
     ),
     max_size=40,
 ).map(tuple)
@@ -36,15 +37,45 @@ def connected(arrows: tuple[Arrow, ...], state: str) -> set[tuple[str, str]]:
 @given(ARROWS)
 def test_what_was_connected_stays_connected(arrows: tuple[Arrow, ...]) -> None:
     kept = thinned(Picture(BOXES, arrows))
-    for state in ("live", "lost", "cut"):
+    for state in ("live", "lost"):
         assert connected(kept, state) == connected(arrows, state)
 
 
 @given(ARROWS)
-def test_cuts_and_labels_stay(arrows: tuple[Arrow, ...]) -> None:
+def test_labels_and_cuts_without_a_finding_stay(arrows: tuple[Arrow, ...]) -> None:
+    def must(arrow: Arrow) -> bool:
+        return arrow.finding is None if arrow.state == "cut" else bool(arrow.label)
+
     kept = thinned(Picture(BOXES, arrows))
-    must = [a for a in arrows if a.state == "cut" or a.label]
-    assert [a for a in kept if a.state == "cut" or a.label] == must
+    assert [a for a in kept if must(a)] == [a for a in arrows if must(a)]
+
+
+def around(arrows: tuple[Arrow, ...], cut: Arrow) -> set[tuple[str, str]]:
+    """The ends that a chain through one cut arrow connects."""
+    pairs = {(a.tail, a.head) for a in arrows if a.state != "cut" and a.tail < a.head}
+    reach = connected(tuple(Arrow(t, h, "live") for t, h in pairs), "live")
+    before = {cut.tail, *(tail for tail, head in reach if head == cut.tail)}
+    after = {cut.head, *(head for tail, head in reach if tail == cut.head)}
+    return {(tail, head) for tail in before for head in after}
+
+
+@given(ARROWS)
+def test_a_cut_arrow_goes_only_where_the_same_finding_cuts_the_way(
+    arrows: tuple[Arrow, ...],
+) -> None:
+    kept = thinned(Picture(BOXES, arrows))
+    for arrow in arrows:
+        if arrow.state == "cut" and arrow not in kept:
+            same = [a for a in kept if a.state == "cut" and a.finding == arrow.finding]
+            assert any((arrow.tail, arrow.head) in around(kept, a) for a in same)
+
+
+@given(ARROWS)
+def test_each_finding_that_cuts_still_shows(arrows: tuple[Arrow, ...]) -> None:
+    kept = thinned(Picture(BOXES, arrows))
+    assert {a.finding for a in kept if a.state == "cut"} == {
+        a.finding for a in arrows if a.state == "cut"
+    }
 
 
 @given(ARROWS)
