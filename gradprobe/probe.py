@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from types import TracebackType
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType, TracebackType
 from typing import Self
 
 from gradprobe.capture.build import build
@@ -37,6 +38,7 @@ class Probe:
             leaves = (leaves,)
         self._recorder = Recorder(leaves, root, raw)
         self._command = tuple(command)
+        self._named = bool(leaves) or root is not None
         self._running = False
         self._report: Report | None = None
 
@@ -49,9 +51,24 @@ class Probe:
 
     def stop(self) -> None:
         """Stop watching; torch is exactly as it was before `start`. Stopping twice is harmless."""
+        self._stop(sys._getframe(1), None)
+
+    def _stop(self, frame: FrameType, traceback: TracebackType | None) -> None:
         if self._running:
-            self._recorder.stop()
+            self._recorder.stop(self._namespaces(frame, traceback))
             self._running = False
+
+    def _namespaces(
+        self, frame: FrameType, traceback: TracebackType | None
+    ) -> Iterator[Mapping[str, object]]:
+        """Where a name given as leaf or root may be bound; looked at only if there is one."""
+        if not self._named:
+            return
+        while traceback is not None:
+            yield traceback.tb_frame.f_locals
+            traceback = traceback.tb_next
+        yield frame.f_locals
+        yield vars(sys.modules["__main__"])
 
     def __enter__(self) -> Self:
         return self.start()
@@ -62,7 +79,7 @@ class Probe:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        self._stop(sys._getframe(1), traceback)
 
     def report(self) -> Report:
         """The diagnosis of what was seen so far; final once the probe has stopped.

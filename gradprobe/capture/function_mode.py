@@ -144,7 +144,8 @@ class SeeingMode(TorchFunctionMode):
             if ref is not None:
                 inputs.append(ref.value)
             elif isinstance(argument, Tensor):
-                position = next(i for i, a in enumerate(args) if a is argument)
+                direct = journal.stack.sites.get(id(frame.f_code)) is not None
+                position = next(i for i, a in enumerate(args) if a is argument) if direct else None
                 inputs.append(self.memory.meet(argument, place, position).value)
             elif of_type in _MANY:
                 self.collect(argument, inputs, place)

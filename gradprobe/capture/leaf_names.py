@@ -10,7 +10,7 @@ from gradprobe.capture.leaf_watch import WatchedLeaf
 from gradprobe.capture.naming import Naming
 from gradprobe.capture.recorder import Recorder
 from gradprobe.errors import UnknownName, UsageError
-from gradprobe.records.sampling import LeafMark
+from gradprobe.records.sampling import LeafMark, Where
 from gradprobe.records.source import Frame
 from gradprobe.records.tensor import REQUIRES_GRAD
 
@@ -42,6 +42,7 @@ class LeafNames:
                 if variables is None:
                     variables = self.variables()
                 matching = [v for v in variables if _matches(name, v.name, v.at, v.function)]
+                matching = matching or self._bound(name)
             if not matching:
                 known = {m.name for m in (*found, *(variables or self.variables()))}
                 raise UnknownName("leaf", name, sorted(known))
@@ -62,6 +63,7 @@ class LeafNames:
             return None
         variables = self.variables()
         matching = [v for v in variables if _matches(name, v.name, v.at, v.function)]
+        matching = matching or self._bound(name)
         if not matching:
             raise UnknownName("root", name, sorted({v.name for v in variables}))
         last = matching[-1]
@@ -93,15 +95,29 @@ class LeafNames:
             key = (name, statement.file, statement.line)
             # The last op of a statement is the one whose result is assigned.
             found[key] = self._variable(name, journal.outputs[start], frame, statement)
-        for value, (place, position) in self.recorder.memory.met_as.items():
+        for value, (place, position, where) in self.recorder.memory.met_as.items():
             frame = self.frames[place]
-            name_met = self.naming.operand(frame, position) if frame else None
-            if frame is not None and name_met is not None:
-                found.setdefault(
-                    (name_met, frame.file, frame.line),
-                    self._variable(name_met, value, frame, frame),
-                )
+            operand = self.naming.operand(frame, position) if frame else None
+            if frame is None or operand is None:
+                continue
+            for name in {operand, self.naming.outermost(operand, self._frames(where))}:
+                key = (name, frame.file, frame.line)
+                found.setdefault(key, self._variable(name, value, frame, frame))
         return list(found.values())
+
+    def _bound(self, name: str) -> list[LeafMark]:
+        """The tensor that a name meant when the probe stopped: in the program, or as it failed."""
+        value = self.recorder.bound.get(name)
+        if value is None:
+            return []
+        made = self.recorder.journal.made_at[value]
+        at = self.frames[self.recorder.journal.site[made]] if made >= 0 else None
+        requires = bool(self.recorder.journal.flags[value] & REQUIRES_GRAD)
+        function = at.function if at is not None else ""
+        return [LeafMark(name, function, (value,), at, "named", requires, False, False, None, at)]
+
+    def _frames(self, where: Where) -> list[Frame]:
+        return [f for _, site, _ in where.frames if (f := self.frames[site]) is not None]
 
     def _variable(self, name: str, value: int, at: Frame, statement: Frame) -> LeafMark:
         requires = bool(self.recorder.journal.flags[value] & REQUIRES_GRAD)
@@ -143,17 +159,16 @@ class LeafNames:
         where = self.recorder.mode.stacks.get(op)
         if where is None:
             return None
-        stack = [f for _, site, _ in where.frames if (f := self.frames[site]) is not None]
-        return self.naming.assigned(stack)
+        return self.naming.assigned(self._frames(where))
 
     def _mark(self, leaf: WatchedLeaf) -> LeafMark:
-        stack = [f for _, site, _ in leaf.where.frames if (f := self.frames[site]) is not None]
+        stack = self._frames(leaf.where)
         at = self.frames[leaf.place]
         named: tuple[str, Frame] | None = None
         if leaf.made == "met" and at is not None:
-            position = self.recorder.memory.met_as.get(leaf.values[0], (0, 0))[1]
-            operand = self.naming.operand(at, position)
-            named = (operand, at) if operand else None
+            met = self.recorder.memory.met_as.get(leaf.values[0])
+            operand = self.naming.operand(at, met[1]) if met is not None else None
+            named = (self.naming.outermost(operand, stack), at) if operand else None
         else:
             named = self.naming.assigned(stack)
         if named is None and at is not None:

@@ -13,6 +13,7 @@ from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.records.op import Callee, Kind
+from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import DERIVED, HOST, LEAF, PARAMETER, REQUIRES_GRAD
 from gradprobe.records.trace import Exit, Reentry
 
@@ -42,7 +43,7 @@ class Memory:
         # Exits are kept for values that come from a leaf; from any tensor when the user named
         # leaves that torch does not know as such.
         self.follow_all = follow_all
-        self.met_as: dict[int, tuple[int, int]] = {}
+        self.met_as: dict[int, tuple[int, int, Where]] = {}
         self.exits: list[Exit] = []
         self.reentries: list[Reentry] = []
         # A Python number that left, by its value: exact, so a coincidence is out of the question
@@ -51,10 +52,11 @@ class Memory:
         self._lists: dict[int, tuple[tuple[Any, ...], int]] = {}
         self._arrays: list[tuple[int, int, weakref.ref[Any], int]] = []
 
-    def meet(self, tensor: Tensor, place: int, position: int = 0) -> TensorRef:
+    def meet(self, tensor: Tensor, place: int, position: int | None = None) -> TensorRef:
         """The entry of a tensor, made now if no op was seen to make the tensor.
 
-        `position` is the tensor's among the arguments of the op at `place`: it leads to a name.
+        `position` is the tensor's among the arguments of the op that user code calls at `place`: it
+        leads to a name. None where torch's own code makes the call.
         """
         journal = self.journal
         ref = journal.identity.table.get(id(tensor))
@@ -62,8 +64,9 @@ class Memory:
             return ref
         ref = journal.meet(tensor)
         flags = journal.flags[ref.value]
-        if not flags & PARAMETER:
-            self.met_as[ref.value] = (place, position)
+        if position is not None:
+            stack = journal.stack.stack(sys._getframe(3))
+            self.met_as[ref.value] = (place, position, stack)
         if flags & LEAF and not flags & PARAMETER:
             self.leaves.made(tensor, ref.value, "met", sys._getframe(3))
         if flags & (REQUIRES_GRAD | PARAMETER):

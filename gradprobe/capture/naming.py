@@ -11,6 +11,7 @@ from gradprobe.records.source import Frame
 
 # Calls that hand their argument through: the result is "the same" tensor to a reader.
 _WRAPPERS = ("Parameter", "Variable")
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 class Naming:
@@ -69,6 +70,33 @@ class Naming:
         if isinstance(node, (ast.Attribute, ast.Subscript)) and position == 0:
             return _short(node.value)
         return None
+
+    def outermost(self, name: str, stack: Sequence[Frame]) -> str:
+        """What the callers call the tensor that the innermost function knows as `name`.
+
+        While `name` is a parameter, the question goes to the caller's argument: z0 of a script is
+        `x` inside its sampler.
+        """
+        for frame, caller in pairwise(reversed(stack)):
+            given = self._argument(name, self.sources.path_to(frame), self.sources.path_to(caller))
+            if given is None:
+                break
+            name = given
+        return name
+
+    def _argument(self, name: str, path: list[ast.AST], caller: list[ast.AST]) -> str | None:
+        function = next((n for n in reversed(path) if isinstance(n, _FUNCTIONS)), None)
+        call = caller[-1] if caller else None
+        if function is None or not isinstance(call, ast.Call):
+            return None
+        parameters = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
+        if name not in parameters:
+            return None
+        keyword = next((k.value for k in call.keywords if k.arg == name), None)
+        position = parameters.index(name) - (parameters[0] in ("self", "cls"))
+        if keyword is None and 0 <= position < len(call.args):
+            keyword = call.args[position]
+        return _short(keyword) if isinstance(keyword, (ast.Name, ast.Attribute)) else None
 
     def _span(self, statement: ast.stmt | None, frame: Frame) -> Frame:
         if statement is None:

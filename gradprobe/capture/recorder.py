@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,7 @@ class Recorder:
         self.modules = ModuleWatch(self.mode, self.leaves)
         self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
         self.stages: list[WatchedStage] = []
+        self.bound: dict[str, int] = {}  # of the names the user gave, what they meant at the end
         self.stance = torch_internals.EagerStance()
         self.seconds = 0.0
         self._handles: list[Any] = []
@@ -103,13 +104,18 @@ class Recorder:
         _enter(self.mode)
         self._began = time.perf_counter()
 
-    def stop(self) -> None:
-        """Stop watching and put everything back as it was."""
+    def stop(self, namespaces: Iterable[Mapping[str, object]] = ()) -> None:
+        """Stop watching and put everything back as it was.
+
+        `namespaces` are where names that the user gave may still be bound, nearest first.
+        """
         global _active
         if _active is not self:
             return
         self.seconds = time.perf_counter() - self._began
         _leave(self.mode, None, None, None)
+        for namespace in namespaces:
+            self._bind(namespace)
         listen(self._listener)
         self.modules.remove()
         self.functions.remove()
@@ -119,6 +125,14 @@ class Recorder:
         self.stance.end()
         self._patches.undo()
         _active = None
+
+    def _bind(self, namespace: Mapping[str, object]) -> None:
+        for name in (*self.leaf_names, self.root_name):
+            found = namespace.get(name) if name is not None else None
+            if name is not None and isinstance(found, Tensor):
+                ref = self.journal.identity.table.get(id(found))
+                if ref is not None:
+                    self.bound.setdefault(name, ref.value)
 
     def tapped(self, name: str, x: object, step: int | None, sigma: float | None) -> None:
         """`gradprobe.tap` was called."""

@@ -38,9 +38,10 @@ def goals_of(trace: Trace) -> list[Goal]:
     goals = [Goal(p.roots, p.root_name, p.at, p, p.where) for p in trace.passes if p.roots]
     goals += _refusals(trace)
     if len(goals) > _MOST_PASSES:
-        raised = [g for g in goals if g.passed is not None and g.passed.raised]
         half = _MOST_PASSES // 2
-        goals = list(dict.fromkeys((*goals[:half], *raised[:1], *goals[-half:])))
+        between = goals[half:-half]
+        raised = [g for g in between if g.passed is not None and g.passed.raised]
+        goals = [*goals[:half], *raised[:1], *goals[-half:]]
     return goals
 
 
