@@ -58,7 +58,7 @@ class ModuleWatch:
         self.calls: list[WatchedCall] = []
         self._open: list[WatchedCall | None] = []
         self._numbers: weakref.WeakKeyDictionary[Module, int] = weakref.WeakKeyDictionary()
-        self._count = 0
+        self._times: list[int] = []  # by module number, how often it was called
         self.handles: list[Any] = []
 
     def install(self) -> None:
@@ -80,13 +80,14 @@ class ModuleWatch:
         if self.mode.pauses:
             return
         call: WatchedCall | None = None
-        if self.depth <= _DEEPEST and len(self.calls) < _MOST:
+        if self.depth <= _DEEPEST and len(self.calls) < _MOST and self._matters():
             journal = self.mode.journal
             frame = sys._getframe(1)
             number = self._numbers.get(module)
             if number is None:
-                number = self._numbers[module] = self._count
-                self._count += 1
+                number = self._numbers[module] = len(self._times)
+                self._times.append(0)
+            self._times[number] += 1
             call = WatchedCall(
                 module=number,
                 name=type(module).__name__,
@@ -98,6 +99,13 @@ class ModuleWatch:
             self.calls.append(call)
         self._open.append(call)
         self.depth += 1
+
+    def _matters(self) -> bool:
+        """Not what lies in a module that was called before: that is the denoiser, or a layer."""
+        if not self._open:
+            return True
+        around = self._open[-1]
+        return around is not None and self._times[around.module] < 2
 
     def left(self, module: Module, args: Any, kwargs: Any, output: Any) -> None:
         if self.mode.pauses or not self._open:
