@@ -34,7 +34,7 @@ def _leaf(view: View, state: State) -> Box:
 
 
 def _root(view: View) -> Box:
-    state: State = "live" if view.flow.reaches else "lost"
+    state: State = "lost" if view.total or not view.flow.reaches else "live"
     detail = view.passed.how if view.passed is not None else ""
     return Box("root", "root", view.root_name, detail, state, view.root_at)
 

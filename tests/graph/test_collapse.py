@@ -1,0 +1,325 @@
+"""Pictures of real runs: bounded, in order, and true of every value that an arrow stands for."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from gradprobe.diagnose.views import views_of
+from gradprobe.graph.dataflow import dataflow
+from gradprobe.graph.plan import plan_of
+from gradprobe.graph.view import View
+from gradprobe.records.picture import Arrow, Box, Picture
+from gradprobe.render.thin import thinned
+from tests.traced import Traced, trace
+
+DENOISER = """
+from torch import nn
+
+class Denoiser(nn.Module):
+    def forward(self, x):
+        return 0.7 * x.tanh() + 0.1
+
+model = Denoiser()
+z0 = torch.randn(4, requires_grad=True)
+"""
+LOOP = (
+    DENOISER
+    + """
+x = z0 * 5.0
+for i in range({steps}):
+    denoised = model(x)
+    {edit}
+    x = x + (denoised - x) * 0.1
+loss = x.pow(2).mean()
+loss.backward()
+"""
+)
+HEUN = (
+    DENOISER
+    + """
+x = z0 * 5.0
+for i in range(3):
+    d = model(x) - x
+    d_2 = model(x + d * 0.1) - x
+    x = x + (d + d_2) * 0.05
+x.sum().backward()
+"""
+)
+SCALED = (
+    DENOISER
+    + """
+x = z0 * 5.0
+for i in range(3):
+    scaled = torch.cat([x * 0.5] * 2)
+    one, other = model(scaled).chunk(2)
+    x = x + (one + 2.0 * (other - one.detach())) * 0.1  # <- GP101
+x.sum().backward()
+"""
+)
+DECORATED = (
+    DENOISER
+    + """
+@torch.no_grad()  # <- opens
+def sample(x):
+    for i in range(3):
+        x = x + (model(x) - x) * 0.1
+    return x
+
+x = sample(z0 * 5.0)
+loss = x.sum()
+loss.backward()
+"""
+)
+BRANCH = (
+    DENOISER
+    + """
+x = z0 * 5.0
+for i in range(3):
+    with torch.no_grad():
+        plain = model(x)
+    x = x + (model(x) + plain - x) * 0.1
+x.sum().backward()
+"""
+)
+FUNCTION = (
+    DENOISER
+    + """
+class Mix(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, y):
+        return x + y
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad, None
+
+x = z0 * 5.0
+for i in range(3):
+    x = Mix.apply(x, model(x))
+x.sum().backward()
+"""
+)
+HOST = (
+    DENOISER
+    + """
+x = z0 * 5.0
+for i in range(3):
+    x = x + model(torch.from_numpy(x.detach().numpy() * 2.0)) * 0.1
+x.sum().backward()
+"""
+)
+UNUSED = (
+    DENOISER
+    + """
+x = torch.randn(4) * 5.0
+for i in range(3):
+    x = x + (model(x) - x) * 0.1
+loss = x.sum()
+loss.backward()
+"""
+)
+PROGRAMS = {
+    "healthy": LOOP.format(steps=4, edit=""),
+    "detached": LOOP.format(steps=4, edit="denoised = denoised.detach()"),
+    "cut": LOOP.format(steps=4, edit="x = x.detach(); denoised = denoised.detach()"),
+    "long": LOOP.format(steps=30, edit="denoised = denoised.detach() if i == 9 else denoised"),
+    "heun": HEUN,
+    "scaled": SCALED,
+    "decorated": DECORATED,
+    "branch": BRANCH,
+    "function": FUNCTION,
+    "host": HOST,
+}
+
+
+def view_of(run: Traced) -> View:
+    views = [view for views in views_of(dataflow(run.trace)) for view in views]
+    return next(view for view in views if view.leaf.name == "z0")
+
+
+def steps_drawn(picture: Picture) -> Iterator[int]:
+    """The step of every denoiser output that has a box of its own, and all steps of the folds."""
+    for box in picture.boxes:
+        if box.kind == "fold":
+            first, last = (int(n) for n in re.findall(r"\d+", box.label))
+            assert box.detail.startswith(f"{last - first + 1} steps")
+            yield from range(first, last + 1)
+        elif box.label == "denoiser":
+            assert box.step is not None
+            yield box.step
+
+
+def boxed(picture: Picture, label: str) -> set[int | None]:
+    return {box.step for box in picture.boxes if box.label == label}
+
+
+def ways(run: Traced) -> dict[tuple[str, str], set[int]]:
+    """For each two boxes, every value on a way between them that passes no third box."""
+    view = view_of(run)
+    key_of = plan_of(view, run.report.findings).key_of
+    producer, between = view.data.producer, view.flow.between
+    found: dict[tuple[str, str], set[int]] = {}
+
+    def back(value: int, head: str, passed: tuple[int, ...]) -> None:
+        passed = (*passed, value)
+        op = producer[value]
+        returned = view.data.suspected.get(value)
+        if value in view.leaf.values:
+            found.setdefault(("leaf", head), set()).update(passed)
+        elif returned is not None:
+            back(view.trace.exits[returned.exit].value, head, passed)
+        elif op in key_of:
+            found.setdefault((key_of[op], head), set()).update(passed)
+        else:
+            for source in set(view.data.inputs(op)) & between:
+                back(source, head, passed)
+
+    for op, key in key_of.items():
+        for value in set(view.data.inputs(op)) & between:
+            back(value, key, ())
+    for root in view.flow.roots:
+        back(root, "root", ())
+    return {ends: values for ends, values in found.items() if ends[0] != ends[1]}
+
+
+@pytest.fixture(params=PROGRAMS)
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Traced:
+    return trace(tmp_path, PROGRAMS[request.param])
+
+
+def test_arrows_lead_between_the_boxes_whose_values_meet(run: Traced) -> None:
+    drawn = {(a.tail, a.head) for a in run.report.picture.arrows}
+    assert drawn == set(ways(run))
+
+
+def test_an_arrow_is_live_only_if_all_its_values_are(run: Traced) -> None:
+    view = view_of(run)
+    passing = ways(run)
+    for arrow in run.report.picture.arrows:
+        if arrow.state == "live":
+            assert passing[arrow.tail, arrow.head] <= view.flow.connected
+
+
+def test_an_arrow_from_which_no_value_is_live_is_lost(run: Traced) -> None:
+    view = view_of(run)
+    for ends, values in ways(run).items():
+        (arrow,) = [a for a in run.report.picture.arrows if (a.tail, a.head) == ends]
+        if not values & view.flow.connected:
+            assert arrow.state == "lost"
+
+
+def test_boxes_stand_in_order_and_once(run: Traced) -> None:
+    picture = run.report.picture
+    order = {box.key: i for i, box in enumerate(picture.boxes)}
+    assert len(order) == len(picture.boxes)
+    assert picture.boxes[0].kind == "leaf"
+    assert picture.boxes[-1].kind == "root"
+    assert all(order[a.tail] < order[a.head] for a in picture.arrows)
+
+
+def test_every_finding_that_cuts_a_way_stands_on_an_arrow(run: Traced) -> None:
+    view = view_of(run)
+    told = {a.finding for a in thinned(run.report.picture) if a.state in ("cut", "partial")}
+    if view.breaks:
+        assert told >= set(range(len(run.report.findings)))
+    else:
+        assert told <= {None}
+
+
+def test_a_healthy_run_is_one_chain(tmp_path: Path) -> None:
+    run = trace(tmp_path, PROGRAMS["healthy"])
+    picture = run.report.picture
+    labels = [(box.label, box.step) for box in picture.boxes]
+    steps = [(label, k) for k in range(4) for label in ("step input", "denoiser")]
+    assert labels == [("z0", None), *steps, ("loss", None)]
+    keys = [box.key for box in picture.boxes]
+    assert thinned(picture) == tuple(Arrow(tail, head, "live") for tail, head in pairwise(keys))
+
+
+@pytest.mark.parametrize("step", [0, 1, 37, 48, 49])
+def test_steps_far_from_a_cut_fold(step: int, tmp_path: Path) -> None:
+    edit = f"denoised = denoised.detach() if i == {step} else denoised"
+    picture = trace(tmp_path, LOOP.format(steps=50, edit=edit)).report.picture
+    near = {k for k in (0, step - 1, step, step + 1, 49) if 0 <= k < 50}
+    assert boxed(picture, "denoiser") >= near
+    assert boxed(picture, "step input") >= near
+    assert Counter(steps_drawn(picture)) == Counter(range(50))
+    assert all(box.state == "live" for box in picture.boxes if box.kind == "fold")
+    assert len(picture.boxes) < 25
+
+
+@pytest.mark.parametrize(
+    "edit",
+    ["", "denoised = denoised.detach()", "denoised = denoised.detach() if i > 999 else denoised"],
+)
+def test_any_long_run_is_bounded(edit: str, tmp_path: Path) -> None:
+    picture = trace(tmp_path, LOOP.format(steps=2000, edit=edit)).report.picture
+    assert len(picture.boxes) <= 300
+    assert len(thinned(picture)) <= 600
+    assert Counter(steps_drawn(picture)) == Counter(range(2000))
+    assert boxed(picture, "denoiser") >= {0, 1999}
+
+
+def test_many_marked_stages_are_bounded(tmp_path: Path) -> None:
+    edit = "import gradprobe; denoised = gradprobe.tap(f'mark {i}', denoised * 1.0)"
+    picture = trace(tmp_path, LOOP.format(steps=600, edit=edit)).report.picture
+    assert len(picture.boxes) <= 300
+    assert {"mark 0", "mark 599"} <= {box.label for box in picture.boxes}
+
+
+def test_the_step_input_is_the_state_that_the_sampler_goes_on_with(tmp_path: Path) -> None:
+    run = trace(tmp_path, SCALED)
+    inputs = [box for box in run.report.picture.boxes if box.label == "step input"]
+    assert [box.step for box in inputs] == [0, 1, 2]
+    texts = [box.at.expression for box in inputs if box.at is not None]
+    assert texts[0] == "z0 * 5.0"
+    assert all(text.startswith("x + (one") for text in texts[1:])
+
+
+def test_an_arrow_names_the_line_that_is_to_blame(tmp_path: Path) -> None:
+    run = trace(tmp_path, DECORATED)
+    picture = run.report.picture
+    cuts = [arrow for arrow in thinned(picture) if arrow.state == "cut"]
+    assert {arrow.label for arrow in cuts} == {f"GP102 {run.path.name}:{run.line('opens')}"}
+    assert {arrow.finding for arrow in cuts} == {0}
+    (lost,) = [box for box in picture.boxes if box.state == "cut"]
+    assert lost.at == run.first.at
+
+
+def test_both_ends_of_a_total_break_are_lost(tmp_path: Path) -> None:
+    picture = trace(tmp_path, DECORATED).report.picture
+    assert (picture.boxes[0].state, picture.boxes[-1].state) == ("lost", "lost")
+
+
+def test_two_calls_of_a_step_are_told_apart(tmp_path: Path) -> None:
+    picture = trace(tmp_path, HEUN).report.picture
+    details = [box.detail for box in picture.boxes if box.label == "denoiser"]
+    assert details == [f"step {k}, call {n}" for k in range(3) for n in (1, 2)]
+
+
+def test_an_unused_leaf_stands_beside_what_is_used_in_its_place(tmp_path: Path) -> None:
+    leaf, instead, root = trace(tmp_path, UNUSED).report.picture.boxes
+    assert (leaf.label, leaf.state) == ("z0", "cut")
+    assert (instead.kind, instead.detail) == ("source", "torch.randn(4)")
+    assert root.label == "loss"
+    picture = trace(tmp_path, UNUSED).report.picture
+    assert picture.arrows == (Arrow("source", "root", "unknown"),)
+
+
+def test_without_a_leaf_there_is_no_picture(tmp_path: Path) -> None:
+    run = trace(tmp_path, "torch.ones(3).sum()")
+    assert run.report.picture == Picture()
+
+
+def test_a_box_of_an_op_quotes_its_own_line(tmp_path: Path) -> None:
+    run = trace(tmp_path, SCALED)
+    (cut,) = [box for box in run.report.picture.boxes if box.state == "cut"]
+    assert isinstance(cut, Box)
+    assert (cut.label, cut.detail) == ("detach", "one.detach()")
+    assert run.is_at(cut.at, "GP101")
