@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
-from gradprobe.graph.points import Point, points_of, state_of, turn_at, users_of
+from gradprobe.graph.points import DENOISER, Point, points_of, state_of, turn_at, users_of
 from gradprobe.graph.view import Break, View
 from gradprobe.records.picture import Box, State
 from gradprobe.records.report import Finding
@@ -15,7 +16,7 @@ _AROUND = 2  # ops drawn on either side of a cut, as far as the next named point
 _WHOLE_TURNS = 6  # up to so many turns of the loop are drawn one by one
 _WHOLE = 80  # named points with a box of their own at most
 _CUTS = 8
-_SHORT = 2  # points; so few are not worth a fold
+_SHORT = 2  # points; so few are not worth a box for all of them
 
 
 @dataclass(slots=True)
@@ -32,30 +33,35 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What stands on an arrow that is cut: code and line of the finding that explains it."""
+    """What stands on an arrow that is cut: code and line of the finding that explains it.
+
+    `meant`: the finding is only a note, as of a solver that leaves its step size undifferentiated.
+    """
 
     label: str
     finding: int | None
-
-
-def cause_label(finding: Finding) -> str:
-    """`GP102 sampling.py:117`: the line that is to blame, wherever the first op was lost."""
-    at = finding.opened_by or finding.at
-    return f"{finding.code} {os.path.basename(at.file)}:{at.line}"
+    meant: bool = False
 
 
 def cause_of(found: Break, findings: Sequence[Finding]) -> Cause:
     """The finding that explains a break: by its own line, or by the stretch that it lies in."""
     for number, finding in enumerate(findings):
         if (finding.at.file, finding.at.line) == (found.at.file, found.at.line):
-            return Cause(cause_label(finding), number)
+            return _cause(finding, number)
     opened = found.region.opened_by if found.region is not None else None
     for number, finding in enumerate(findings):
         by = finding.opened_by
         same = opened is not None and by is not None and by.place == opened.place
         if same or any(r.at.place == found.at.place for r in finding.related):
-            return Cause(cause_label(finding), number)
+            return _cause(finding, number)
     return Cause(f"{os.path.basename(found.at.file)}:{found.at.line}", None)
+
+
+def _cause(finding: Finding, number: int) -> Cause:
+    """`GP102 sampling.py:117`: the line that is to blame, wherever the first op was lost."""
+    at = finding.opened_by or finding.at
+    label = f"{finding.code} {os.path.basename(at.file)}:{at.line}"
+    return Cause(label, number, meant=finding.severity == "note")
 
 
 def plan_of(view: View, findings: Sequence[Finding]) -> Plan:
@@ -65,31 +71,43 @@ def plan_of(view: View, findings: Sequence[Finding]) -> Plan:
     shown = _shown_cuts(view, findings)
     near = {op for found in shown for op in _near(view, users, points, found)}
     whole = _whole(points, {turn_at(view, found.cut.op) for found in shown})
-    cut = {found.cut.op for found in view.breaks if not found.hidden}
+    cut = {
+        found.cut.op
+        for found in view.breaks
+        if not found.hidden and not cause_of(found, findings).meant
+    }
     plan = Plan()
-    stretch: list[Point] = []
-    for op in sorted(near.union(points)):
+
+    def group(op: int) -> tuple[str, int | None]:
         point = points.get(op)
-        if op not in near and point is not None and op not in whole:
-            stretch.append(point)
-            continue
-        _fold(view, plan, stretch)
-        stretch = []
-        if op in near:
-            plan.draw(op, _op_box(view, op, point, op in cut))
-        elif point is not None:
-            plan.draw(op, _point_box(point))
-    _fold(view, plan, stretch)
+        if point is None or op in near:
+            return "op", op
+        if op not in whole:
+            return "fold", None
+        return ("calls", point.turn) if point.label == DENOISER else ("point", op)
+
+    for (kind, _), members in groupby(sorted(near.union(points)), group):
+        ops = list(members)
+        if kind == "op":
+            plan.draw(ops[0], _op_box(view, ops[0], points.get(ops[0]), ops[0] in cut))
+        elif len(ops) <= _SHORT:
+            for op in ops:
+                plan.draw(op, _point_box(points[op]))
+        else:
+            stretch = [points[op] for op in ops]
+            box = _calls_box(stretch) if kind == "calls" else _fold_box(view, stretch)
+            for op in ops:
+                plan.draw(op, box)
     return plan
 
 
 def _shown_cuts(view: View, findings: Sequence[Finding]) -> list[Break]:
-    """The first break of each cause."""
+    """The first break of each cause, but for what is meant to be cut."""
     first: dict[Cause, Break] = {}
     for found in view.breaks:
         if not found.hidden and found.cut.op >= 0:
             first.setdefault(cause_of(found, findings), found)
-    return list(first.values())[:_CUTS]
+    return [found for cause, found in first.items() if not cause.meant][:_CUTS]
 
 
 def _near(
@@ -157,14 +175,17 @@ def _op_box(view: View, op: int, point: Point | None, cut: bool) -> Box:
     )
 
 
-def _fold(view: View, plan: Plan, stretch: Sequence[Point]) -> None:
-    """One box for a stretch of points."""
-    if len(stretch) <= _SHORT:
-        for point in stretch:
-            plan.draw(point.op, _point_box(point))
-        return
-    states = {point.state for point in stretch}
-    state: State = states.pop() if len(states) == 1 else "partial"
+def _calls_box(calls: Sequence[Point]) -> Box:
+    """One box for the calls of one step that nothing drawn lies between."""
+    first = calls[0]
+    at = first.detail.partition(", ")[0]
+    detail = f"{at}, {len(calls)} calls"
+    return Box(first.key, "stage", first.label, detail, _common(calls), first.at, first.step)
+
+
+def _fold_box(view: View, stretch: Sequence[Point]) -> Box:
+    """One box for a stretch of turns."""
+    state = _common(stretch)
     turns = sorted({point.turn for point in stretch if point.turn is not None})
     unit = "call" if view.steps.calls and view.steps.steps[0] is None else "step"
     if not turns:
@@ -175,6 +196,9 @@ def _fold(view: View, plan: Plan, stretch: Sequence[Point]) -> None:
         label, count = f"{unit}s {turns[0]}-{turns[-1]}", f"{len(turns)} {unit}s"
     detail = ", ".join(filter(None, (count, "healthy" if state == "live" else "")))
     first = turns[0] if turns else None
-    box = Box(f"fold{stretch[0].op}", "fold", label, detail, state, None, first)
-    for point in stretch:
-        plan.draw(point.op, box)
+    return Box(f"fold{stretch[0].op}", "fold", label, detail, state, None, first)
+
+
+def _common(points: Sequence[Point]) -> State:
+    states = {point.state for point in points}
+    return states.pop() if len(states) == 1 else "partial"

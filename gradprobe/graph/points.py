@@ -12,6 +12,7 @@ from gradprobe.records.picture import State
 from gradprobe.records.sampling import ModuleCall
 from gradprobe.records.source import Frame
 
+DENOISER = "denoiser"
 _FAR = 8  # ops between the running state and the denoiser that takes it (a scale, a cat, a cast)
 
 
@@ -94,7 +95,7 @@ def _calls(view: View) -> Iterator[Point]:
         turn = position if step is None else step
         state = state_of(view, call.outputs)
         op = view.data.producer[value]
-        yield Point(op, f"call{position}", "denoiser", detail, state, call.at, step, turn)
+        yield Point(op, f"call{position}", DENOISER, detail, state, call.at, step, turn)
 
 
 def _inputs(view: View, users: Mapping[int, Sequence[int]]) -> Iterator[Point]:

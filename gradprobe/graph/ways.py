@@ -1,7 +1,7 @@
 """The arrows of a picture: how values come from one box to the next, and what gradient can go back.
 
 A way is live only if every value on it keeps its gradient; it is cut if an op on it loses it, drawn
-or not; past a cut it is lost.
+or not; past a cut it is lost. A way that is meant to end is none.
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ class _Tracker:
         live = any(v in connected for v in results)
         cause = self._causes.get(op, _NO_CAUSE)
         ways: dict[str, _Way] = {}
+        if cause.meant and not live:
+            return
         for value in dict.fromkeys(view.data.inputs(op)):
             carried = live and self._carries(op, value)
             for key, way in self._to(value).items():
@@ -90,7 +92,7 @@ class _Tracker:
         if drawn is not None:
             self._link(ways, drawn)
         for value in results:
-            if value in view.leaf.values:
+            if value in view.leaf.values or (cause.meant and value not in connected):
                 continue
             if drawn is not None:
                 self._ways[value] = {drawn: self._kept(value)}
