@@ -95,8 +95,9 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         raised=tuple(recorder.mode.raised),
         stacks=dict(recorder.mode.stacks),
         loops=_loops(recorder, sources),
+        names=names.of_sources(),
         named_root=names.root(),
-        unseen=tuple(recorder.unseen),
+        unseen=(*recorder.unseen, *_unseen(recorder, frames)),
         record_bytes=journal.record_bytes(),
         seconds=recorder.seconds,
         autograd_dot=recorder.passes.dot,
@@ -155,6 +156,19 @@ def _reads(
     for value, place in recorder.leaves.reads:
         frame = frames[place]
         yield GradRead(value, frame, naming.receiver(frame) if frame is not None else None)
+
+
+def _unseen(recorder: Recorder, frames: Sequence[Frame | None]) -> list[str]:
+    """Code that made tensors with a history where the function mode could not see it."""
+    places = [frames[p] for p in dict.fromkeys(recorder.memory.unseen)]
+    known = [f"{f.file}:{f.line}" for f in places if f is not None]
+    if not known:
+        return []
+    more = f" and {len(known) - 3} other places" if len(known) > 3 else ""
+    return [
+        "tensors were made by code that could not be seen (or before the probe began) and taken "
+        f"as one op each; first used at {', '.join(known[:3])}{more}"
+    ]
 
 
 def _environment(command: Sequence[str]) -> Environment:

@@ -29,6 +29,7 @@ from gradprobe.records.tensor import (
     DERIVED,
     HOST,
     LEAF,
+    MET,
     RANDOM,
     REQUIRES_GRAD,
 )
@@ -45,7 +46,17 @@ _STACKS = 4096  # whole stacks are taken at so many possible cuts at most
 class Learned:
     """What is known of one function: resolved once, read at each of its calls."""
 
-    __slots__ = ("attribute", "first_only", "kind", "leaf", "number", "plain", "quiet")
+    __slots__ = (
+        "attribute",
+        "first_only",
+        "indexes",
+        "kind",
+        "leaf",
+        "number",
+        "plain",
+        "quiet",
+        "rebinds",
+    )
 
     def __init__(self, number: int, kind: Kind, attribute: str) -> None:
         self.number = number
@@ -56,6 +67,8 @@ class Learned:
         self.quiet = kind is Kind.QUIET
         self.leaf = kind is Kind.LEAF
         self.plain = kind in (Kind.COMPUTE, Kind.SELECT)
+        self.indexes = attribute == "__getitem__"  # `x[1:]` is a view, `x[order]` is none
+        self.rebinds = attribute in ("data.__set__", "set_")
 
 
 class SeeingMode(TorchFunctionMode):
@@ -157,13 +170,14 @@ class SeeingMode(TorchFunctionMode):
             flags |= known_flags[value]
 
         outputs: list[int] = []
+        written: list[Tensor] = []
         if plain and type(result) is Tensor and id(result) not in table:
             if not result.requires_grad:
                 made = flags & DERIVED
-            elif flags & CONNECTED or not result.is_leaf:
+            elif not result.is_leaf:
                 made = (flags & _LINEAGE) | REQUIRES_GRAD
-            else:
-                made = _NEW_LEAF
+            else:  # a view made under no_grad says that it requires grad, and has no history
+                made = flags & DERIVED if inputs else _NEW_LEAF
             value = journal.new_value(result, made)
             outputs.append(value)
             # `Identity.add`, written out
@@ -174,6 +188,8 @@ class SeeingMode(TorchFunctionMode):
             if made == _NEW_LEAF:
                 self.leaves.made(result, value, "requires_grad", frame)
         else:
+            if plain:  # `out=x`, `relu(x, inplace=True)`
+                written = [t for t in _tensors(result) if id(t) in table]
             self.results(learned, args, result, flags, inputs, outputs, frame)
         if not outputs and learned.kind is not Kind.EXIT:
             return
@@ -197,7 +213,11 @@ class SeeingMode(TorchFunctionMode):
         ):
             self.stacks[index] = journal.stack.stack(frame)
         if not plain:
-            self.share(learned.kind, args, inputs, outputs, result, index, frame)
+            self.share(learned, args, inputs, outputs, result, index, frame)
+        elif learned.indexes:
+            self.memory.viewed(args[0], result)
+        for tensor in written:
+            self.memory.wrote(tensor, index)
 
     def results(
         self,
@@ -215,14 +235,11 @@ class SeeingMode(TorchFunctionMode):
             if inputs and (flags & DERIVED or self.memory.follow_all):
                 at = len(self.journal.head)
                 self.memory.left(at, learned.attribute, inputs, args, result)
-        elif isinstance(result, Tensor):
-            self.produced(kind, result, flags, outputs, frame)
-        elif isinstance(result, _MANY):
-            for item in result:
-                if isinstance(item, Tensor):
-                    self.produced(kind, item, flags, outputs, frame)
-        elif kind is Kind.WRITE and args and isinstance(args[0], Tensor):
-            self.produced(kind, args[0], flags, outputs, frame)  # `x[i] = y` returns nothing
+            return
+        if result is None and kind in _WRITES and args:
+            result = args[0]  # `x[i] = y`, `x.data = y` and `_foreach_mul_` return nothing
+        for tensor in _tensors(result):
+            self.produced(kind, tensor, flags, outputs, frame)
 
     def collect(self, items: Any, inputs: list[int], place: int) -> None:
         """The values of the tensors in (nested) containers."""
@@ -259,12 +276,14 @@ class SeeingMode(TorchFunctionMode):
         ref = journal.identity.table.get(id(tensor))
         if ref is not None and kind in _MAY_RETURN_ITS_ARGUMENT:
             return  # the very tensor that came in: `x.to(x.dtype)`, `x.contiguous()`
-        if tensor.requires_grad:
-            made = (flags & _LINEAGE) | REQUIRES_GRAD
-            if not flags & CONNECTED and tensor.is_leaf:
-                made = _NEW_LEAF
-        else:
+        if not tensor.requires_grad:
             made = flags & DERIVED
+        elif not tensor.is_leaf:
+            made = (flags & _LINEAGE) | REQUIRES_GRAD
+        elif ref is not None:  # written under no_grad: it stays what it was
+            made = journal.flags[ref.value] & ~MET | (flags & DERIVED)
+        else:
+            made = flags & DERIVED if kind in _VIEWS else _NEW_LEAF
         if kind is Kind.RANDOM:
             made |= RANDOM
         elif kind is Kind.HOST:
@@ -282,7 +301,7 @@ class SeeingMode(TorchFunctionMode):
 
     def share(
         self,
-        kind: Kind,
+        learned: Learned,
         args: tuple[Any, ...],
         inputs: list[int],
         outputs: list[int],
@@ -291,18 +310,21 @@ class SeeingMode(TorchFunctionMode):
         frame: Any,
     ) -> None:
         """What else an op of a special kind did: drew, made a view, wrote, brought data back."""
+        kind = learned.kind
         if kind is Kind.RANDOM and len(self.stacks) < _STACKS:
             self.draws.append(index)
             self.stacks[index] = self.journal.stack.stack(frame)
         elif kind is Kind.HOST and args and not inputs:
             self.memory.made_from_host(outputs[0], args[0], self.journal.site[index])
-        first = args[0] if args and isinstance(args[0], Tensor) else None
-        if first is None:
+        if not args:
             return
-        if kind in _VIEWS:
-            self.memory.viewed(first, result)
+        if learned.rebinds:
+            self.memory.rebound(*args[:2])
         elif kind in _WRITES:
-            self.memory.wrote(first, index)
+            for tensor in _tensors(args[0]):
+                self.memory.wrote(tensor, index)
+        elif kind in _VIEWS and isinstance(args[0], Tensor):
+            self.memory.viewed(args[0], result)
 
     def failed(
         self, learned: Learned, args: Any, kwargs: Any, error: RuntimeError, frame: Any
@@ -333,3 +355,8 @@ class SeeingMode(TorchFunctionMode):
                 self.leaves.grad_read(self.memory.meet(tensor, place).value, place)
             return
         self.leaves.switched(tensor, learned.attribute == "requires_grad_", frame)
+
+
+def _tensors(thing: Any) -> list[Tensor]:
+    """A tensor, or those in a list or tuple."""
+    return [t for t in (thing if isinstance(thing, _MANY) else (thing,)) if isinstance(t, Tensor)]

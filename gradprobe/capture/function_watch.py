@@ -119,12 +119,13 @@ class FunctionWatch:
         """Learn for which wanted argument the backward gives None."""
         wanted = [edge[0] is not None for edge in node.next_functions]
 
-        def given(grad_inputs: Any, grad_outputs: Any) -> None:
-            for position, grad in enumerate(grad_inputs):
-                if grad is None and position < len(wanted) and wanted[position]:
-                    call.none_for.add(call.explicit[position])
+        def answered(grad_inputs: Any, grad_outputs: Any) -> None:
+            answers = list(zip(call.explicit, wanted, grad_inputs, strict=False))
+            given = {value for value, _, grad in answers if grad is not None}
+            refused = {value for value, asked, grad in answers if asked and grad is None}
+            call.none_for |= refused - given  # one tensor may be two of the arguments
 
-        self.handles.append(node.register_hook(given))
+        self.handles.append(node.register_hook(answered))
 
     def wrap_parameter(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:

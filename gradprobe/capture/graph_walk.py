@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -49,6 +49,37 @@ class GraphWalk:
                     edges += 1
                     waiting.append(following)
         return len(seen), edges
+
+
+_BEHIND = 2_000
+
+
+def behind(node: Any, last: int) -> Iterator[Tensor | int]:
+    """What a tensor of unseen origin was made of, found through its grad_fn.
+
+    `last` is the node counter after the last op that was seen: nodes from there on are the unseen
+    code's, and those before belong to ops that were seen. Yields leaves, and sequence numbers of
+    seen nodes. If other ops were seen since the tensor was made, the counter cannot tell them from
+    the unseen code's nodes, and only leaves are given. Visits a bounded number of nodes.
+    """
+    if node is None:
+        return
+    fresh = sequence_number(node) >= last
+    waiting, visited = [node], 0
+    seen: set[Any] = set()
+    while waiting and visited < _BEHIND:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        visited += 1
+        variable = getattr(current, "variable", None)
+        if isinstance(variable, Tensor):
+            yield variable
+        elif fresh and sequence_number(current) < last:
+            yield sequence_number(current)
+        else:
+            waiting.extend(following for following, _ in current.next_functions if following)
 
 
 def _accumulates_into(node: Any) -> int:

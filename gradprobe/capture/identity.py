@@ -65,6 +65,15 @@ class Identity:
             ref.storage = storage
             self.by_storage.setdefault(storage, []).append(ref)
 
+    def part(self, ref: TensorRef) -> None:
+        """Forget which memory a tensor shares: it has moved to another."""
+        sharing = self.by_storage.get(ref.storage)
+        if sharing is not None:
+            sharing[:] = [other for other in sharing if other is not ref]
+            if not sharing:
+                del self.by_storage[ref.storage]
+        ref.storage = 0
+
     def sharing(self, tensor: Tensor, ref: TensorRef) -> Iterator[TensorRef]:
         """The other live tensors whose memory overlaps that of `tensor`."""
         if not ref.storage:

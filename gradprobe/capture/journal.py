@@ -130,8 +130,10 @@ class Journal:
         inputs: list[int],
         outputs: list[int],
     ) -> int:
-        """Append one op; returns its index."""
+        """Append one op; returns its index. `sequence` 0: no call, the counter is where it was."""
         index = len(self.head)
+        if not sequence and index:
+            sequence = self.sequence[-1]
         self.head.append(callee | circumstances << 16 | region << 24)
         self.site.append(place)
         self.sequence.append(sequence)

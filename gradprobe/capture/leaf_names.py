@@ -12,7 +12,7 @@ from gradprobe.capture.recorder import Recorder
 from gradprobe.errors import UnknownName, UsageError
 from gradprobe.records.sampling import LeafMark, Where
 from gradprobe.records.source import Frame
-from gradprobe.records.tensor import REQUIRES_GRAD
+from gradprobe.records.tensor import PARAMETER, REQUIRES_GRAD
 
 
 class LeafNames:
@@ -104,6 +104,24 @@ class LeafNames:
                 key = (name, frame.file, frame.line)
                 found.setdefault(key, self._variable(name, value, frame, frame))
         return list(found.values())
+
+    def of_sources(self) -> dict[int, str]:
+        """Names of the tensors that were drawn, or met without being a parameter."""
+        journal = self.recorder.journal
+        found: dict[int, str] = {}
+        for op in self.recorder.mode.draws:
+            named = self._by_stack(op)
+            start = journal.outputs_end[op - 1] if op else 0
+            if named is not None and start < journal.outputs_end[op]:
+                found[journal.outputs[start]] = named[0]
+        for value, (place, position, _) in self.recorder.memory.met_as.items():
+            frame = self.frames[place]
+            if frame is None or journal.flags[value] & PARAMETER:
+                continue
+            operand = self.naming.operand(frame, position)
+            if operand is not None:
+                found[value] = operand
+        return found
 
     def _bound(self, name: str) -> list[LeafMark]:
         """The tensor that a name meant when the probe stopped: in the program, or as it failed."""

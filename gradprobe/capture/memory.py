@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 import sys
 import weakref
+from bisect import bisect_right
 from typing import Any
 
 from torch import Tensor
 
+from gradprobe.capture.graph_walk import behind
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
-from gradprobe.records.op import Callee, Kind
+from gradprobe.records.op import UNTRACKED, Callee, Kind
 from gradprobe.records.sampling import Where
-from gradprobe.records.tensor import DERIVED, HOST, LEAF, PARAMETER, REQUIRES_GRAD
+from gradprobe.records.tensor import CONNECTED, DERIVED, HOST, LEAF, PARAMETER, REQUIRES_GRAD
 from gradprobe.records.trace import Exit, Reentry
 
 _ALIAS = Callee("write through shared memory", Kind.ALIAS)
 _RETURN = Callee("data from outside torch", Kind.REENTRY)
+_UNSEEN = Callee("code that was not seen", Kind.UNSEEN)
 _VIEW = Callee("memory shared with a tensor", Kind.VIEW)
 
 
@@ -35,6 +38,7 @@ class Memory:
         "met_as",
         "numbers",
         "reentries",
+        "unseen",
     )
 
     def __init__(self, journal: Journal, leaves: LeafWatch, follow_all: bool) -> None:
@@ -44,6 +48,7 @@ class Memory:
         # leaves that torch does not know as such.
         self.follow_all = follow_all
         self.met_as: dict[int, tuple[int, int, Where]] = {}
+        self.unseen: list[int] = []  # places of first use of what unseen code had made
         self.exits: list[Exit] = []
         self.reentries: list[Reentry] = []
         # A Python number that left, by its value: exact, so a coincidence is out of the question
@@ -69,6 +74,8 @@ class Memory:
             self.met_as[ref.value] = (place, position, stack)
         if flags & LEAF and not flags & PARAMETER:
             self.leaves.made(tensor, ref.value, "met", sys._getframe(3))
+        if flags & REQUIRES_GRAD and not flags & LEAF:
+            self._made_unseen(tensor, ref.value, place)
         if flags & (REQUIRES_GRAD | PARAMETER):
             return ref
         twin = journal.identity.same_storage(tensor)
@@ -78,6 +85,24 @@ class Memory:
         elif self._arrays:
             self.came_back(tensor, ref.value, place)
         return ref
+
+    def _made_unseen(self, tensor: Tensor, value: int, place: int) -> None:
+        """A tensor with a history, from code that no function mode sees: taken as one op."""
+        journal = self.journal
+        self.unseen.append(place)
+        last = journal.sequence[-1] if journal.sequence else 0
+        sources = []
+        for found in behind(tensor.grad_fn, last):
+            if isinstance(found, Tensor):
+                sources.append(self.meet(found, place).value)
+            else:
+                op = bisect_right(journal.sequence, found)
+                if op < len(journal.head):
+                    start = journal.outputs_end[op - 1] if op else 0
+                    sources.extend(journal.outputs[start : journal.outputs_end[op]])
+        tracked = [v for v in dict.fromkeys(sources) if journal.flags[v] & REQUIRES_GRAD]
+        if tracked:
+            self._pseudo(_UNSEEN, place, tracked, [value])
 
     def viewed(self, first: Tensor, result: Any) -> None:
         """The result of a viewing op may share memory with its first argument."""
@@ -103,12 +128,27 @@ class Memory:
             if alias is None:
                 continue
             old = other.value
-            flags = journal.flags[old] | (journal.flags[ref.value] & DERIVED)
+            flags = journal.flags[old] | (journal.flags[ref.value] & (DERIVED | CONNECTED))
             if not alias.requires_grad:
-                flags &= ~REQUIRES_GRAD
+                flags &= ~(REQUIRES_GRAD | CONNECTED)
+            elif not alias.is_leaf:  # a view of it was given a history: so was the whole
+                flags |= REQUIRES_GRAD
             value = journal.new_value(alias, flags)
-            self._pseudo(_ALIAS, journal.site[index], [old, ref.value], [value])
+            row = self._pseudo(_ALIAS, journal.site[index], [old, ref.value], [value])
+            circumstances = journal.head[index] >> 16 << 16  # as the write's own
+            if _base(alias) is not _base(tensor):
+                circumstances |= UNTRACKED << 16
+            journal.head[row] |= circumstances
             other.value = value
+            if flags & LEAF:
+                self.leaves.written(old, value)
+
+    def rebound(self, tensor: Tensor, source: Any) -> None:
+        """`x.data = y`: x is now on y's memory, and no longer on its own."""
+        ref = self.journal.identity.table.get(id(tensor))
+        if ref is not None and isinstance(source, Tensor):
+            self.journal.identity.part(ref)
+            self.viewed(source, tensor)
 
     def left(
         self, op: int, through: str, inputs: list[int], args: tuple[Any, ...], result: Any
@@ -179,6 +219,12 @@ class Memory:
         for value in outputs:
             journal.made_at[value] = index
         return index
+
+
+def _base(tensor: Tensor) -> Tensor:
+    """The tensor whose views autograd counts `tensor` among: itself, if it is no such view."""
+    base: Tensor | None = tensor._base
+    return tensor if base is None else base
 
 
 def _fingerprint(data: list[Any]) -> tuple[Any, ...]:

@@ -36,16 +36,16 @@ def lookalike(view: View) -> Lookalike | None:
             meta = trace.values.describe(value)
             if meta.shape != wanted.shape or meta.dtype != wanted.dtype:
                 continue
+            name = trace.names.get(value)
+            called = f"`{name}`, " if name is not None else ""
             op = view.data.producer[value]
             if op < 0:
                 op = next((o for o in range(len(trace.ops)) if value in view.data.inputs(o)), -1)
-                at = view.place_of(op)
-                return Lookalike(at, "a tensor of the same shape, made before or elsewhere, is "
-                                     "used in its place")  # fmt: skip
-            at = view.place_of(op)
-            drawn = trace.ops.callee_of(op).kind is Kind.RANDOM
-            what = "fresh noise" if drawn else "another tensor"
-            return Lookalike(at, f"{what} of the same shape is used in its place")
+                made = "made before or elsewhere"
+            else:
+                made = "drawn here" if trace.ops.callee_of(op).kind is Kind.RANDOM else "made here"
+            sentence = f"{called}a tensor of the same shape {made}, is used in its place"
+            return Lookalike(view.place_of(op), sentence)
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradprobe.graph.view import View
+from gradprobe.records.op import Kind
 from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers, Verdict
 
 _NO_GRAD = "does not require grad"
@@ -62,6 +63,8 @@ def _complete(view: View, findings: Sequence[Finding]) -> Complete:
         if calls:
             sentence = f"all {len(calls)} denoiser calls carry gradient"
             return Complete("yes", sentence, live, len(calls))
+        if any(view.trace.ops.callee_of(op).kind is Kind.UNSEEN for op in view.flow.ops):
+            return Complete("unknown", "part of the way ran in code that could not be seen")
         return Complete("yes", "every way that was seen carries gradient")
     if not calls:
         return Complete("no", "no gradient arrives at all")

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gradprobe.graph.dataflow import Dataflow
+from gradprobe.records.op import GRAD_OFF, UNTRACKED, Kind
 from gradprobe.records.sampling import LeafMark
-from gradprobe.records.tensor import REQUIRES_GRAD
+from gradprobe.records.tensor import LEAF, REQUIRES_GRAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +106,19 @@ def _forward(
             users.setdefault(value, []).append(op)
         carriers = _carriers(data, op, from_leaf)
         live = next((value for value in carriers if value in connected), None)
-        alive_before = next((value for value in from_leaf if value in connected), None)
+        alive_before = [value for value in from_leaf if value in connected]
+        missed = _missed(data, op, carriers, alive_before)
         for value in data.outputs(op):
             if value not in feeding or value in sources:
                 continue
             between.add(value)
-            if live is not None and flags[value] & REQUIRES_GRAD:
+            # A value that is a leaf has no history, whatever it was made from.
+            if live is not None and flags[value] & (REQUIRES_GRAD | LEAF) == REQUIRES_GRAD:
                 connected.add(value)
-            elif alive_before is not None:
-                cuts.append(Cut(op, alive_before, value))
+                if missed is not None:
+                    cuts.append(Cut(op, missed, value))
+            elif alive_before:
+                cuts.append(Cut(op, alive_before[0], value))
         if op in data.functions:
             _escaped(data, op, feeding, between)
     while late:
@@ -132,11 +137,30 @@ def _forward(
 
 
 def _carriers(data: Dataflow, op: int, from_leaf: list[int]) -> list[int]:
-    """The inputs to which the op's backward gives gradient: of a Function, its arguments."""
+    """The inputs to which gradient of the results goes: of a Function, its arguments.
+
+    A write that autograd did not follow leaves the history of what was written as it stood.
+    """
     call = data.functions.get(op)
-    if call is None:
+    if call is not None:
+        return [v for v in from_leaf if v in call.explicit and v not in call.none_for]
+    ops = data.trace.ops
+    if not ops.flags_of(op) & (GRAD_OFF | UNTRACKED):
         return from_leaf
-    return [v for v in from_leaf if v in call.explicit and v not in call.none_for]
+    if ops.callee_of(op).kind not in (Kind.WRITE, Kind.ALIAS):
+        return []
+    written = ops.inputs_of(op)[0]
+    return [v for v in from_leaf if v == written]
+
+
+def _missed(data: Dataflow, op: int, carriers: list[int], alive: list[int]) -> int | None:
+    """An input whose part in the result autograd does not know of, though the result is live."""
+    if op in data.functions or not alive:
+        return None
+    flags = data.trace.ops.flags_of(op)
+    lost = next((value for value in alive if value not in carriers), None)
+    # With recording off, what was written is not what its history says either.
+    return alive[0] if lost is None and flags & GRAD_OFF else lost
 
 
 def _escaped(data: Dataflow, op: int, feeding: set[int], between: set[int]) -> None:

@@ -13,7 +13,7 @@ from gradprobe.records.op import GRAD_OFF, INFERENCE, Kind
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import LeafMark
 from gradprobe.records.source import Frame
-from gradprobe.records.tensor import TensorMeta
+from gradprobe.records.tensor import LEAF, MET, PARAMETER, TensorMeta
 from gradprobe.records.trace import Exit, Reentry, Region, Trace
 
 
@@ -66,6 +66,12 @@ class View:
     @property
     def nonfinite(self) -> bool:
         return self.grad is not None and self.grad.nonfinite > 0
+
+    @property
+    def sealed(self) -> bool:
+        """Whether all that feeds the root is known by origin, but for parameters and leaves."""
+        met = (v for v in self.flow.feeding if self.trace.values.has(v, MET))
+        return all(self.trace.values.has(v, PARAMETER | LEAF) for v in met)
 
     @property
     def trace(self) -> Trace:

@@ -30,12 +30,14 @@ class Kind(IntEnum):
     ALIAS = 15  # not a call: a write reached another tensor through shared memory
     REENTRY = 16  # not a call: host data that had left torch came back
     LEAF = 17  # requires_grad_(), the setter: handled apart, never a row
+    UNSEEN = 18  # not a call: code that was not seen made a tensor with a history
 
 
 # Circumstances of one op, as bits.
 GRAD_OFF: Final = 1
 INFERENCE: Final = 2
 INSIDE_FUNCTION: Final = 4  # within the forward of a custom autograd.Function
+UNTRACKED: Final = 8  # a write that reached a tensor of which autograd knows no view: `x.data`
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,8 @@ class Trace:
     stacks: Mapping[int, Where]
     # Of a place within loops: where each begins and ends in its code, innermost first.
     loops: Mapping[int, tuple[tuple[int, int], ...]]
+    # What the program calls a tensor that it drew, or that was met: by value.
+    names: Mapping[int, str]
     named_root: tuple[int, str, Frame | None] | None
     unseen: tuple[str, ...]
     record_bytes: int

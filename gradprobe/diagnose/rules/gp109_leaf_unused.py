@@ -46,7 +46,7 @@ loss.backward()
 def check(view: View) -> Iterator[Draft]:
     """A leaf whose values never reach the root."""
     leaf = view.leaf
-    if view.flow.used or leaf.at is None or view.refused is not None:
+    if view.flow.used or leaf.at is None or view.refused is not None or not view.total:
         return
     instead = lookalike(view)
     message = f"nothing that feeds {view.root_name} uses {leaf.name}"
@@ -55,6 +55,7 @@ def check(view: View) -> Iterator[Draft]:
     alone = any(other.name == leaf.name for other in view.others) or not view.others
     yield Draft(
         at=leaf.at,
+        certainty="proven" if view.sealed else "suspected",
         severity="error" if alone or leaf.made == "named" else "warning",
         opened_by=instead.at if instead is not None else None,
         message=message,
