@@ -20,7 +20,12 @@ from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.op_table import FIRST_ONLY, classify
-from gradprobe.capture.torch_internals import NoSubclasses, is_grad_enabled, node_counter
+from gradprobe.capture.torch_internals import (
+    NoSubclasses,
+    history,
+    is_grad_enabled,
+    node_counter,
+)
 from gradprobe.records.backward import RaisedOp
 from gradprobe.records.op import GRAD_OFF, INFERENCE, INSIDE_FUNCTION, Kind
 from gradprobe.records.sampling import Where
@@ -278,7 +283,7 @@ class SeeingMode(TorchFunctionMode):
             return  # the very tensor that came in: `x.to(x.dtype)`, `x.contiguous()`
         if not tensor.requires_grad:
             made = flags & DERIVED
-        elif not tensor.is_leaf:
+        elif history(tensor) is not None:
             made = (flags & _LINEAGE) | REQUIRES_GRAD
         elif ref is not None:  # written under no_grad: it stays what it was
             made = journal.flags[ref.value] & ~MET | (flags & DERIVED)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gradprobe.capture.call_stack import CallStack
 from gradprobe.capture.identity import Identity, TensorRef
+from gradprobe.capture.torch_internals import history
 from gradprobe.records.op import Callee
 from gradprobe.records.tensor import (
     CONNECTED,
@@ -110,7 +111,7 @@ class Journal:
         flags = MET
         if tensor.requires_grad:
             flags |= REQUIRES_GRAD
-            if tensor.is_leaf:
+            if history(tensor) is None:
                 flags |= LEAF
         if isinstance(tensor, torch.nn.Parameter):
             flags |= PARAMETER

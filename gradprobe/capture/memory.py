@@ -14,6 +14,7 @@ from gradprobe.capture.graph_walk import behind
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
+from gradprobe.capture.torch_internals import history
 from gradprobe.records.op import UNTRACKED, Callee, Kind
 from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import CONNECTED, DERIVED, HOST, LEAF, PARAMETER, REQUIRES_GRAD
@@ -131,7 +132,7 @@ class Memory:
             flags = journal.flags[old] | (journal.flags[ref.value] & (DERIVED | CONNECTED))
             if not alias.requires_grad:
                 flags &= ~(REQUIRES_GRAD | CONNECTED)
-            elif not alias.is_leaf:  # a view of it was given a history: so was the whole
+            elif history(alias) is not None:  # a view of it was given a history: so was the whole
                 flags |= REQUIRES_GRAD
             value = journal.new_value(alias, flags)
             row = self._pseudo(_ALIAS, journal.site[index], [old, ref.value], [value])
@@ -187,6 +188,7 @@ class Memory:
         start = tensor.data_ptr()
         for first, end, array, exit in self._arrays:
             if first <= start < end and array() is not None:
+                self.journal.flags[value] |= DERIVED
                 op = self._pseudo(_RETURN, place, [self.exits[exit].value], [value])
                 self.reentries.append(Reentry(exit, op, value, proven=True))
                 return
@@ -195,6 +197,7 @@ class Memory:
         """A tensor was made from a list or an array: is it one that had left?"""
         exit = self._exit_of(data)
         if exit is not None:
+            self.journal.flags[value] |= DERIVED  # it may leave again
             op = self._pseudo(_RETURN, place, [self.exits[exit].value], [value])
             self.reentries.append(Reentry(exit, op, value, proven=True))
 

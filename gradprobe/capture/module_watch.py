@@ -18,7 +18,7 @@ from torch.nn.modules.module import (
 from gradprobe.capture.backward_hooks import as_stats, statistics
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.leaf_watch import LeafWatch
-from gradprobe.capture.torch_internals import NoSubclasses, in_transform
+from gradprobe.capture.torch_internals import NoSubclasses, history, in_transform
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import CONNECTED
@@ -128,9 +128,9 @@ class ModuleWatch:
         call.outputs = tuple(self.mode.memory.meet(t, call.place).value for t in outputs)
         if call.depth == 0 and outputs:
             first = outputs[0]
-            if journal.flags[call.outputs[0]] & CONNECTED and not first.is_leaf:
-                node = first.grad_fn
-                call.grad_fn = node.name() if node is not None else None
+            node = history(first)
+            if journal.flags[call.outputs[0]] & CONNECTED and node is not None:
+                call.grad_fn = node.name()
 
                 def measure(grad: Tensor | None, call: WatchedCall = call) -> None:
                     if grad is not None and not in_transform(grad):

@@ -145,7 +145,7 @@ class Recorder:
         self, name: str, x: Tensor, step: int | None, sigma: float | None, place: int
     ) -> None:
         value = self.memory.meet(x, place).value
-        node = x.grad_fn
+        node = torch_internals.history(x)
         stage = WatchedStage(
             name=name,
             step=step,
@@ -156,7 +156,7 @@ class Recorder:
             grad_fn=None if node is None else node.name(),
         )
         self.stages.append(stage)
-        if x.requires_grad:
+        if node is not None or (x.requires_grad and x._base is None):
 
             def measure(grad: Tensor | None) -> None:
                 if grad is not None and not torch_internals.in_transform(grad):

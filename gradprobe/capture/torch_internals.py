@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch.autograd
+from torch import Tensor
 from torch.nn.modules import module as _module
 
 # The number of autograd nodes made so far in this thread; it grows by one a node.
@@ -30,6 +31,17 @@ ENGINE_ENTRY = "_engine_run_backward"
 def sequence_number(node: Any) -> int:
     """The node's place in the order of creation."""
     return int(node._sequence_nr())
+
+
+def history(tensor: Tensor) -> Any:
+    """`tensor.grad_fn`; None too of a view that torch refuses to give one.
+
+    A view that was made under no_grad has none, and asking for it raises once its base was written.
+    """
+    try:
+        return tensor.grad_fn
+    except RuntimeError:
+        return None
 
 
 class EagerStance:
