@@ -6,7 +6,7 @@ or not; past a cut it is lost. A way that is meant to end is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gradprobe.graph.plan import Cause, Plan, cause_of
@@ -78,13 +78,15 @@ class _Tracker:
     def _pass(self, op: int) -> None:
         view = self._view
         connected = view.flow.connected
-        results = [v for v in self._results(op) if v in view.flow.between]
+        results = [v for v in view.data.outputs(op) if v in view.flow.between]
         live = any(v in connected for v in results)
         cause = self._causes.get(op, _NO_CAUSE)
         ways: dict[str, _Way] = {}
         if cause.meant and not live:
             return
         for value in dict.fromkeys(view.data.inputs(op)):
+            if live and value in view.data.captured.get(op, ()):
+                continue  # read inside a Function whose arguments carry: most often their views
             carried = live and self._carries(op, value)
             for key, way in self._to(value).items():
                 ways[key] = way.through(carried, cause).beside(ways.get(key))
@@ -110,19 +112,11 @@ class _Tracker:
         left = self._ways.get(self._returned[value], {})
         return {key: way.through(False, cause) for key, way in left.items()}
 
-    def _results(self, op: int) -> Iterable[int]:
-        """What an op gave; of a custom Function also what the program kept from inside it."""
-        call = self._view.data.functions.get(op)
-        if call is not None:
-            for inner in range(call.inner_from, op):
-                yield from self._view.trace.ops.outputs_of(inner)
-        yield from self._view.data.outputs(op)
-
     def _carries(self, op: int, value: int) -> bool:
         """Whether gradient of the op's results goes to this input."""
         call = self._view.data.functions.get(op)
-        known = call is None or (value in call.explicit and value not in call.none_for)
-        return known and value in self._view.flow.connected
+        given = call is None or value not in call.none_for
+        return given and value in self._view.flow.connected
 
     def _link(self, ways: Mapping[str, _Way], head: str) -> None:
         for tail, way in ways.items():

@@ -68,7 +68,7 @@ def wrapped(text: str, cells: int) -> list[str]:
         if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= cells:
             lines[-1] += f" {word}"
         else:
-            lines += chop_cells(word, cells)
+            lines += chop_cells(word, cells) or [word]  # rich drops a word of no width
     return lines
 
 

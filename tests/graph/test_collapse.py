@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -124,12 +125,33 @@ loss = x.sum()
 loss.backward()
 """
 )
+RUNGE_KUTTA = (
+    DENOISER
+    + """
+x = z0 * 5.0
+for i in range(3):
+    k_1 = model(x)
+    k_2 = model(x - k_1 * 0.1)
+    k_3 = model(x - k_2 * 0.1)
+    k_4 = model(x - k_3 * 0.2)
+    x = x - (k_1 + 2.0 * k_2 + 2.0 * k_3 + k_4) * 0.03
+x.sum().backward()
+"""
+)
+ADAPTIVE = """
+from torchdiffeq import odeint
+
+z0 = torch.randn(4, requires_grad=True)
+times = torch.tensor([0.0, 1.0])
+odeint(lambda t, x: 0.1 - x, z0 * 5.0, times, method="dopri5")[-1].sum().backward()
+"""
 PROGRAMS = {
     "healthy": LOOP.format(steps=4, edit=""),
     "detached": LOOP.format(steps=4, edit="denoised = denoised.detach()"),
     "cut": LOOP.format(steps=4, edit="x = x.detach(); denoised = denoised.detach()"),
     "long": LOOP.format(steps=30, edit="denoised = denoised.detach() if i == 9 else denoised"),
     "heun": HEUN,
+    "runge-kutta": RUNGE_KUTTA,
     "scaled": SCALED,
     "decorated": DECORATED,
     "branch": BRANCH,
@@ -166,26 +188,32 @@ def ways(run: Traced) -> dict[tuple[str, str], set[int]]:
     producer, between = view.data.producer, view.flow.between
     found: dict[tuple[str, str], set[int]] = {}
 
-    def back(value: int, head: str, passed: tuple[int, ...]) -> None:
-        passed = (*passed, value)
+    @cache
+    def back(value: int) -> dict[str, frozenset[int]]:
+        """The boxes that a value comes from, each with all values on the way from there."""
         op = producer[value]
         returned = view.data.suspected.get(value)
         if value in view.leaf.values:
-            found.setdefault(("leaf", head), set()).update(passed)
-        elif returned is not None:
-            back(view.trace.exits[returned.exit].value, head, passed)
-        elif op in key_of:
-            found.setdefault((key_of[op], head), set()).update(passed)
+            return {"leaf": frozenset({value})}
+        if returned is None and op in key_of:
+            return {key_of[op]: frozenset({value})}
+        if returned is not None:
+            sources = {view.trace.exits[returned.exit].value}
         else:
-            for source in set(view.data.inputs(op)) & between:
-                back(source, head, passed)
+            sources = set(view.data.inputs(op)) & between
+        merged: dict[str, frozenset[int]] = {}
+        for source in sources:
+            for tail, values in back(source).items():
+                merged[tail] = merged.get(tail, frozenset({value})) | values
+        return merged
 
-    for op, key in key_of.items():
-        for value in set(view.data.inputs(op)) & between:
-            back(value, key, ())
-    for root in view.flow.roots:
-        back(root, "root", ())
-    return {ends: values for ends, values in found.items() if ends[0] != ends[1]}
+    ends = [(key, value) for op, key in key_of.items() for value in view.data.inputs(op)]
+    ends += [("root", root) for root in view.flow.roots]
+    for head, value in ends:
+        for tail, values in back(value).items() if value in between else ():
+            if tail != head:
+                found.setdefault((tail, head), set()).update(values)
+    return found
 
 
 @pytest.fixture(params=PROGRAMS)
@@ -310,6 +338,20 @@ def test_an_unused_leaf_stands_beside_what_is_used_in_its_place(tmp_path: Path) 
     assert root.label == "loss"
     picture = trace(tmp_path, UNUSED).report.picture
     assert picture.arrows == (Arrow("source", "root", "unknown"),)
+
+
+def test_what_a_solver_means_to_cut_is_not_drawn(tmp_path: Path) -> None:
+    run = trace(tmp_path, ADAPTIVE)
+    assert [finding.severity for finding in run.report.findings] == ["note"]
+    picture = run.report.picture
+    assert {box.state for box in picture.boxes} == {"live"}
+    assert {arrow.state for arrow in picture.arrows} == {"live"}
+
+
+def test_many_calls_of_a_step_share_a_box(tmp_path: Path) -> None:
+    picture = trace(tmp_path, RUNGE_KUTTA).report.picture
+    details = [box.detail for box in picture.boxes if box.label == "denoiser"]
+    assert details == [f"step {k}, 4 calls" for k in range(3)]
 
 
 def test_without_a_leaf_there_is_no_picture(tmp_path: Path) -> None:

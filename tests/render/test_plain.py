@@ -6,7 +6,7 @@ import os
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -57,6 +57,7 @@ def test_cropping_keeps_to_its_cells(text: str, cells: int) -> None:
 
 
 @given(TEXTS, st.integers(12, 60))
+@example("\U0001f3fb", 12)  # a word of no width
 def test_wrapping_loses_nothing_but_blanks(text: str, cells: int) -> None:
     plain = visible(text)
     assert all(cell_len(line) <= cells for line in wrapped(plain, cells))
