@@ -12,6 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
+_TRIES = 256  # to find an element in common; past them the answer is yes
+
 
 class TensorRef(weakref.ref[Tensor]):
     """A live tensor's entry: its key in the table and the number of its current value."""
@@ -106,10 +108,10 @@ def storage_of(tensor: Tensor) -> int:
 def overlap(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors on one storage have an element in common.
 
-    Exact when both step through memory with the same strides (slices and chunks of one tensor do);
-    otherwise the spans of memory are compared, which may say yes too often, never no wrongly.
+    Exact for elements of one width, but for strides so odd that it takes too many tries; otherwise
+    the spans of memory are compared, which may say yes too often, never no wrongly.
     """
-    first_a, first_b = a.storage_offset(), b.storage_offset()
+    first_a, first_b = int(a.storage_offset()), int(b.storage_offset())
     if a.numel() == 0 or b.numel() == 0:
         return False
     width_a, width_b = a.element_size(), b.element_size()
@@ -117,24 +119,35 @@ def overlap(a: Tensor, b: Tensor) -> bool:
     last_b = first_b + sum((n - 1) * s for n, s in zip(b.shape, b.stride(), strict=True))
     if (last_a + 1) * width_a <= first_b * width_b or (last_b + 1) * width_b <= first_a * width_a:
         return False
-    if width_a != width_b or a.stride() != b.stride():
+    if width_a != width_b:
         return True
-    # The same strides: the offset between them, written in those strides, says by how many places
-    # they are shifted in each dimension. A shift of a whole extent leaves nothing in common.
-    shift = int(first_b - first_a)
-    steps = sorted(
-        zip(a.stride(), a.shape, b.shape, strict=True), key=lambda step: step[0], reverse=True
-    )
-    for stride, size_a, size_b in steps:
-        if stride == 0:
-            continue
-        moved = round(shift / stride) if stride == steps[-1][0] else _towards_zero(shift, stride)
-        shift -= moved * stride
-        if moved >= size_a or -moved >= size_b:
+    # An element in common: so many steps in a, less so many in b, are the distance of their starts.
+    steps: dict[int, tuple[int, int]] = {}
+    for size, stride in zip(b.shape, b.stride(), strict=True):
+        low, high = steps.get(stride, (0, 0))
+        steps[stride] = (low - size + 1, high)
+    for size, stride in zip(a.shape, a.stride(), strict=True):
+        low, high = steps.get(stride, (0, 0))
+        steps[stride] = (low, high + size - 1)
+    steps.pop(0, None)
+    return _reachable(first_b - first_a, sorted(steps.items(), reverse=True))
+
+
+def _reachable(distance: int, steps: list[tuple[int, tuple[int, int]]]) -> bool:
+    """Whether steps, each taken from `low` to `high` times, can add up to a distance."""
+    reach = [(0, 0)]  # of the steps after each: the least and the most that they add up to
+    for stride, (low, high) in reversed(steps):
+        reach.append((reach[-1][0] + stride * low, reach[-1][1] + stride * high))
+    reach.reverse()
+    waiting = [(0, distance)]
+    for _ in range(_TRIES):
+        if not waiting:
             return False
-    return shift == 0
-
-
-def _towards_zero(number: int, divisor: int) -> int:
-    quotient = abs(number) // divisor
-    return quotient if number >= 0 else -quotient
+        position, left = waiting.pop()
+        if position == len(steps):
+            return True
+        stride, (low, high) = steps[position]
+        least, most = reach[position + 1]
+        first, last = max(low, -((most - left) // stride)), min(high, (left - least) // stride)
+        waiting += [(position + 1, left - n * stride) for n in range(first, last + 1)]
+    return True
