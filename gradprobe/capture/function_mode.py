@@ -22,7 +22,7 @@ from gradprobe.capture.memory import Memory
 from gradprobe.capture.op_table import FIRST_ONLY, classify
 from gradprobe.capture.torch_internals import (
     NoSubclasses,
-    history,
+    has_history,
     is_grad_enabled,
     node_counter,
 )
@@ -283,7 +283,7 @@ class SeeingMode(TorchFunctionMode):
             return  # the very tensor that came in: `x.to(x.dtype)`, `x.contiguous()`
         if not tensor.requires_grad:
             made = flags & DERIVED
-        elif history(tensor) is not None:
+        elif has_history(tensor):
             made = (flags & _LINEAGE) | REQUIRES_GRAD
         elif ref is not None:  # written under no_grad: it stays what it was
             made = journal.flags[ref.value] & ~MET | (flags & DERIVED)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gradprobe.capture.call_stack import CallStack
 from gradprobe.capture.identity import Identity, TensorRef
-from gradprobe.capture.torch_internals import history
+from gradprobe.capture.torch_internals import has_history
 from gradprobe.records.op import Callee
 from gradprobe.records.tensor import (
     CONNECTED,
@@ -111,7 +111,7 @@ class Journal:
         flags = MET
         if tensor.requires_grad:
             flags |= REQUIRES_GRAD
-            if history(tensor) is None:
+            if not has_history(tensor):
                 flags |= LEAF
         if isinstance(tensor, torch.nn.Parameter):
             flags |= PARAMETER

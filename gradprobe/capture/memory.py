@@ -14,7 +14,7 @@ from gradprobe.capture.graph_walk import behind
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
-from gradprobe.capture.torch_internals import history
+from gradprobe.capture.torch_internals import has_history
 from gradprobe.records.op import UNTRACKED, Callee, Kind
 from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import CONNECTED, DERIVED, HOST, LEAF, PARAMETER, REQUIRES_GRAD
@@ -132,7 +132,7 @@ class Memory:
             flags = journal.flags[old] | (journal.flags[ref.value] & (DERIVED | CONNECTED))
             if not alias.requires_grad:
                 flags &= ~(REQUIRES_GRAD | CONNECTED)
-            elif history(alias) is not None:  # a view of it was given a history: so was the whole
+            elif has_history(alias):  # a view of it was given a history: so was the whole
                 flags |= REQUIRES_GRAD
             value = journal.new_value(alias, flags)
             row = self._pseudo(_ALIAS, journal.site[index], [old, ref.value], [value])

@@ -44,6 +44,17 @@ def history(tensor: Tensor) -> Any:
         return None
 
 
+def has_history(tensor: Tensor) -> bool:
+    """Whether `history` is not None. Made for the hot path: it wraps no node.
+
+    A chain of some 45 000 nodes that were all wrapped crashes torch 2.13 when it is freed.
+    """
+    try:
+        return not tensor.is_leaf
+    except RuntimeError:
+        return False
+
+
 class EagerStance:
     """Code under `torch.compile` runs as plain Python from `begin` to `end`.
 
