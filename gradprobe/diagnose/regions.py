@@ -38,17 +38,17 @@ def drafts(view: View, inference: bool) -> Iterator[Draft]:
 
 
 def _message(view: View, found: Break, region: Region | None) -> str:
-    lost = f"{view.leaf.name}'s gradient is lost here"
+    lost = f"{view.leaf.name}'s gradient is lost"
     if region is None or region.opened_by is None:
-        when = "gradient recording was already off when tracing began"
-        return f"{lost}: {when if region is not None else 'gradient recording was off'}"
+        before = " already when tracing began" if region is not None else ""
+        return f"gradient recording was off{before}, so {lost}"
     if region.how == "decorator":
-        return f"{lost}: {region.decorated} is decorated with @{region.by}"
+        return f"{region.decorated} is decorated with @{region.by}, so {lost}"
     if region.how == "call":
-        return f"{lost}: {region.by} had switched gradient recording off"
+        return f"{region.by} had switched gradient recording off, so {lost}"
     if region.opened_by.function != found.at.function or region.opened_by.file != found.at.file:
-        return f"{lost}: it runs inside `with {region.by}` of {region.opened_by.function}"
-    return f"{lost}: it runs inside `with {region.by}`"
+        return f"{lost} inside `with {region.by}` of {region.opened_by.function}"
+    return f"{lost} inside `with {region.by}`"
 
 
 def _fix(region: Region | None) -> str:

@@ -9,6 +9,7 @@ from gradprobe.records.op import Kind
 from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers, Verdict
 
 _NO_GRAD = "does not require grad"
+_UNEXPLAINED = "GP114"
 
 
 def verdict_of(view: View, findings: Sequence[Finding]) -> Verdict:
@@ -50,7 +51,7 @@ def _complete(view: View, findings: Sequence[Finding]) -> Complete:
     live = sum(1 for c in calls if any(v in view.flow.connected for v in c.outputs))
     if not view.total:
         # A call that is connected to the leaf counts only if the root is connected to the call.
-        lost = [f for f in findings if f.severity != "note"]
+        lost = [f for f in findings if f.severity != "note" and f.code != _UNEXPLAINED]
         if calls and live < len(calls):
             return Complete(
                 "no", f"{live} of {len(calls)} denoiser calls carry gradient", live, len(calls)

@@ -42,7 +42,8 @@ def check(view: View) -> Iterator[Draft]:
     leaf = view.leaf.name
     said = view.passed.raised if view.passed is not None else view.refused
     if said is not None and "does not require grad" not in said:
-        message = f"torch stopped: {said.splitlines()[0]}"
+        words = said.splitlines()[0].split(" Hint:")[0]
+        message = f"torch stopped: {words}"
     elif view.nonfinite:
         message = f"{leaf}'s gradient is not finite"
     elif view.zero:
