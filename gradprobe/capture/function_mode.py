@@ -200,11 +200,12 @@ class SeeingMode(TorchFunctionMode):
             return
 
         circumstances = region = 0
-        if not is_grad_enabled():
-            circumstances = GRAD_OFF
-            region = self.grad_mode.region
-            if torch.is_inference_mode_enabled():
-                circumstances |= INFERENCE
+        off = not is_grad_enabled()
+        if off or self.grad_mode.region:  # within inference mode enable_grad changes nothing
+            inference = torch.is_inference_mode_enabled()
+            if off or inference:
+                circumstances = GRAD_OFF | INFERENCE if inference else GRAD_OFF
+                region = self.grad_mode.region
         if self.inside:
             circumstances |= INSIDE_FUNCTION
         index = journal.row(
