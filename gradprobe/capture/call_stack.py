@@ -39,7 +39,10 @@ class CallStack:
         self._folders = _folders()
         paths = sysconfig.get_paths()
         self._library = tuple({paths["stdlib"] + os.sep, paths["platstdlib"] + os.sep})
-        self._site_packages = tuple({paths["purelib"] + os.sep, paths["platlib"] + os.sep})
+        installed = {paths["purelib"] + os.sep, paths["platlib"] + os.sep}
+        for folder in self._library:  # a virtual environment may use its base's packages too
+            installed |= {folder + name + os.sep for name in ("site-packages", "dist-packages")}
+        self._site_packages = tuple(installed)
         # id of a code object -> its known places, or None for code that is never named. The code
         # objects are kept, so that an id stays theirs.
         self.sites: dict[int, dict[int, int] | None] = {}
@@ -80,6 +83,14 @@ class CallStack:
         number = known[lasti] = len(self.places)
         self.places.append((code, lasti))
         return number
+
+    def place_of(self, frame: FrameType, lasti: int) -> int:
+        """The number of instruction `lasti` in `frame`; of a caller's place where that is plumbing."""
+        code = frame.f_code
+        known = self.sites[id(code)] if id(code) in self.sites else self.learn(code)
+        if known is None:
+            return self.place(frame.f_back)
+        return known.get(lasti) or self.enter(code, lasti, known)
 
     def here(self, depth: int = 1) -> int:
         return self.place(sys._getframe(depth + 1))

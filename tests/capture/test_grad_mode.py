@@ -13,10 +13,9 @@ from gradprobe.records.op import GRAD_OFF
 from gradprobe.records.trace import Region
 from tests.traced import Traced, trace
 
-# `probe.sin()` marks an op whose region is asked for; the lines that open one are marked.
+# Every program asks for the region of one op, marked `off` or `on`.
 PREAMBLE = """
 import contextlib
-from collections.abc import Iterator
 import torch
 
 z0 = torch.ones(3, requires_grad=True)
