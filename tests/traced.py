@@ -78,11 +78,12 @@ def trace(
     leaves: Sequence[str] = (),
     root: str | None = None,
     raw: bool = False,
+    file: str | None = None,
     given: dict[str, Any] | None = None,
 ) -> Traced:
     """Run a program's text under a probe; what it raises is kept, its warnings are its own."""
     text = textwrap.dedent(text).lstrip("\n")
-    path = folder / f"program_{next(_numbers)}.py"
+    path = folder / (file or f"program_{next(_numbers)}.py")
     path.write_text(text, encoding="utf-8")
     names = {"__name__": "__main__", "torch": torch, **(given or {})}
     raised: Exception | None = None

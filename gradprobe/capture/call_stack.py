@@ -79,13 +79,25 @@ class CallStack:
             frame = frame.f_back
         return 0
 
+    def is_near(self, frame: FrameType | None, further: int) -> bool:
+        """Whether user code is at `frame`, or as few frames further up."""
+        for _ in range(further + 1):
+            if frame is None:
+                return False
+            code = frame.f_code
+            known = self.sites[id(code)] if id(code) in self.sites else self.learn(code)
+            if known is not None:
+                return True
+            frame = frame.f_back
+        return False
+
     def enter(self, code: CodeType, lasti: int, known: dict[int, int]) -> int:
         number = known[lasti] = len(self.places)
         self.places.append((code, lasti))
         return number
 
     def place_of(self, frame: FrameType, lasti: int) -> int:
-        """The number of instruction `lasti` in `frame`; of a caller's place where that is plumbing."""
+        """The number of instruction `lasti` in `frame`; where that is plumbing, of the caller."""
         code = frame.f_code
         known = self.sites[id(code)] if id(code) in self.sites else self.learn(code)
         if known is None:

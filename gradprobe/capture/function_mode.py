@@ -45,6 +45,7 @@ _VIEWS = frozenset({Kind.VIEW, Kind.CAST, Kind.DETACH})
 _WRITES = frozenset({Kind.WRITE, Kind.OVERWRITE, Kind.RANDOM})
 _LINEAGE = DERIVED | CONNECTED
 _NEW_LEAF = REQUIRES_GRAD | LEAF | DERIVED | CONNECTED
+_WRAPPERS = 2  # frames of torch's own between user code and an op written in Python
 _STACKS = 4096  # whole stacks are taken at so many possible cuts at most
 
 
@@ -162,7 +163,7 @@ class SeeingMode(TorchFunctionMode):
             if ref is not None:
                 inputs.append(ref.value)
             elif isinstance(argument, Tensor):
-                direct = journal.stack.sites.get(id(frame.f_code)) is not None
+                direct = journal.stack.is_near(frame, _WRAPPERS)
                 position = next(i for i, a in enumerate(args) if a is argument) if direct else None
                 inputs.append(self.memory.meet(argument, place, position).value)
             elif of_type in _MANY:

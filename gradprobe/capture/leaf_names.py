@@ -190,7 +190,7 @@ class LeafNames:
         else:
             named = self.naming.assigned(stack)
         if named is None and at is not None:
-            text = self.naming.receiver(at) if leaf.made.startswith(("req", "set")) else None
+            text = self.naming.receiver(at) if leaf.made in ("requires_grad_", "setter") else None
             named = (text or at.expression[:40], at)
         name, statement = named or ("leaf", at)
         return LeafMark(

@@ -69,6 +69,8 @@ class Naming:
             return _short(operands[position]) if position < len(operands) else None
         if isinstance(node, (ast.Attribute, ast.Subscript)) and position == 0:
             return _short(node.value)
+        if isinstance(node, ast.UnaryOp) and position == 0:
+            return _short(node.operand)
         return None
 
     def outermost(self, name: str, stack: Sequence[Frame]) -> str:
@@ -114,6 +116,9 @@ class Naming:
 
 def _target(statement: ast.stmt | None, inside: list[ast.AST]) -> str | None:
     """The name a statement gives to the expression that `inside` leads to."""
+    walrus = next((n for n in reversed(inside) if isinstance(n, ast.NamedExpr)), None)
+    if walrus is not None and _hands_through(inside[inside.index(walrus) + 1 :]):
+        return walrus.target.id
     if isinstance(statement, ast.Expr):
         call = statement.value  # `z0.requires_grad_()` on a line of its own
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
