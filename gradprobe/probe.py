@@ -9,6 +9,7 @@ from typing import Self
 
 from gradprobe.capture.build import build
 from gradprobe.capture.recorder import Recorder
+from gradprobe.capture.stage_selectors import parse
 from gradprobe.diagnose import report_of
 from gradprobe.errors import UsageError
 from gradprobe.records.report import Report, Stage
@@ -22,8 +23,12 @@ class Probe:
     the tensor to start at; by default that of each backward. `raw=True` also keeps the autograd
     graph as torchviz draws it, taken when a backward starts. `command` goes into the report.
 
-    Use it as a context manager, or with `start` and `stop`. Raises `UsageError` when another probe
-    is active.
+    `stages` names local variables that are stages: `NAME=FILE_OR_MODULE:FUNCTION:VARIABLE`, or a
+    mapping from the name to the rest. Each tensor assigned to one becomes a hook record, as by
+    `gradprobe.tap`. A selector that gave none is told of in the report's `unseen`.
+
+    Use it as a context manager, or with `start` and `stop`. Raises `UsageError` for a selector of
+    another form, and when another probe is active.
     """
 
     def __init__(
@@ -32,11 +37,12 @@ class Probe:
         leaves: Sequence[str] = (),
         root: str | None = None,
         raw: bool = False,
+        stages: Sequence[str] | Mapping[str, str] = (),
         command: Sequence[str] = (),
     ) -> None:
         if isinstance(leaves, str):
             leaves = (leaves,)
-        self._recorder = Recorder(leaves, root, raw)
+        self._recorder = Recorder(leaves, root, raw, parse(stages))
         self._command = tuple(command)
         self._named = bool(leaves) or root is not None
         self._running = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import torch
@@ -19,9 +20,11 @@ from gradprobe.capture.grad_mode import GradMode
 from gradprobe.capture.graph_walk import GraphWalk
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
+from gradprobe.capture.locals_tap import LocalsTap
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.module_watch import ModuleWatch
 from gradprobe.capture.patches import Patches
+from gradprobe.capture.stage_selectors import Selector
 from gradprobe.errors import UsageError
 from gradprobe.records.report import GradStats
 from gradprobe.stage_marks import Listener, listen
@@ -55,7 +58,11 @@ class Recorder:
     """Watches one thread from `start` to `stop`. Only one can be active at a time."""
 
     def __init__(
-        self, leaves: Sequence[str] = (), root: str | None = None, raw: bool = False
+        self,
+        leaves: Sequence[str] = (),
+        root: str | None = None,
+        raw: bool = False,
+        stages: Sequence[Selector] = (),
     ) -> None:
         self.leaf_names = tuple(leaves)
         self.root_name = root
@@ -69,6 +76,7 @@ class Recorder:
         self.modules = ModuleWatch(self.mode, self.leaves)
         self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
         self.stages: list[WatchedStage] = []
+        self.locals = LocalsTap(stages, self.assigned, self.say) if stages else None
         self.bound: dict[str, int] = {}  # of the names the user gave, what they meant at the end
         self.stance = torch_internals.EagerStance()
         self.seconds = 0.0
@@ -103,6 +111,8 @@ class Recorder:
         self._listener = listen(self.tapped)
         _enter(self.mode)
         self._began = time.perf_counter()
+        if self.locals is not None:
+            self.locals.start()
 
     def stop(self, namespaces: Iterable[Mapping[str, object]] = ()) -> None:
         """Stop watching and put everything back as it was.
@@ -112,6 +122,8 @@ class Recorder:
         global _active
         if _active is not self:
             return
+        if self.locals is not None:
+            self.locals.stop()
         self.seconds = time.perf_counter() - self._began
         _leave(self.mode, None, None, None)
         for namespace in namespaces:
@@ -140,6 +152,14 @@ class Recorder:
             return
         with torch_internals.NoSubclasses():
             self._mark(name, x, step, sigma, self.journal.stack.here(2))
+
+    def assigned(self, name: str, x: object, frame: FrameType, at: int) -> bool:
+        """A variable that a selector names was assigned by instruction `at` of `frame`."""
+        if not isinstance(x, Tensor) or self.mode.pauses:
+            return False
+        with torch_internals.NoSubclasses():
+            self._mark(name, x, None, None, self.journal.stack.place_of(frame, at))
+        return True
 
     def _mark(
         self, name: str, x: Tensor, step: int | None, sigma: float | None, place: int

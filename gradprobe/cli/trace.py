@@ -58,6 +58,14 @@ Examples:
     metavar="NAME",
     help="Tensor that backward starts at. [default: that of the backward call]",
 )
+@click.option(
+    "--stage",
+    "stages",
+    multiple=True,
+    metavar="SELECTOR",
+    help="Local variable that is a stage: NAME=FILE_OR_MODULE:FUNCTION:VARIABLE, for example "
+    "denoised=sampling.py:sample_euler:denoised. Repeatable.",
+)
 @output_options("text")
 @click.option(
     "--fail-on",
@@ -71,6 +79,7 @@ def trace(
     as_module: bool,
     leaves: tuple[str, ...],
     root: str | None,
+    stages: tuple[str, ...],
     fail_on: str,
     outputs: Outputs,
 ) -> int:
@@ -81,7 +90,7 @@ def trace(
     from gradprobe.probe import Probe  # imports torch
 
     shown = ("-m", *command) if as_module else command
-    probe = Probe(leaves=leaves, root=root, raw=outputs.raw, command=shown)
+    probe = Probe(leaves=leaves, root=root, raw=outputs.raw, stages=stages, command=shown)
     process = os.getpid()
     alone = not outputs.for_people
     with streams.report_stream() as stream, streams.aside() if alone else nullcontext():
