@@ -38,15 +38,16 @@ def statistics(grad: Tensor) -> Tensor:
         return torch.zeros(6)
     dtype = torch.promote_types(grad.dtype, torch.float32)
     norm = torch.linalg.vector_norm
-    nonzero = norm(grad, 0, dtype=dtype)
+    largest = norm(grad, float("inf"), dtype=dtype)
+    nonzero = torch.count_nonzero(grad).to(largest.dtype)
     return torch.stack(
         (
             norm(grad, 2, dtype=dtype),
             norm(grad, 1, dtype=dtype) / count,
-            norm(grad, float("inf"), dtype=dtype),
+            largest,
             norm(grad, -float("inf"), dtype=dtype),
             1 - nonzero / count,
-            (~torch.isfinite(grad)).sum().to(norm(grad.new_zeros(1), 2, dtype=dtype).dtype),
+            (~torch.isfinite(grad)).sum().to(largest.dtype),
         )
     )
 

@@ -18,7 +18,7 @@ from torch.nn.modules.module import (
 from gradprobe.capture.backward_hooks import as_stats, statistics
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.leaf_watch import LeafWatch
-from gradprobe.capture.torch_internals import NoSubclasses, history, in_transform
+from gradprobe.capture.torch_internals import NoSubclasses, forget_keywords, history, in_transform
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import CONNECTED
@@ -71,6 +71,7 @@ class ModuleWatch:
     def remove(self) -> None:
         for handle in self.handles:
             handle.remove()
+            forget_keywords(handle)
         self.handles = []
 
     def registered(self, module: Module, name: str, parameter: Any) -> None:
@@ -107,7 +108,8 @@ class ModuleWatch:
         around = self._open[-1]
         return around is not None and self._times[around.module] < 2
 
-    def left(self, module: Module, args: Any, kwargs: Any, output: Any) -> None:
+    def left(self, module: Module, args: Any, *rest: Any) -> None:
+        kwargs, output = rest if len(rest) == 2 else ({}, None)  # a forward that raised gives none
         if self.mode.pauses or not self._open:
             return
         self.depth -= 1

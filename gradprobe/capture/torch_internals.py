@@ -84,6 +84,11 @@ class EagerStance:
             self._stance = None
 
 
+def forget_keywords(handle: Any) -> None:
+    """What torch 2.13 leaves behind of a removed global hook that takes keyword arguments."""
+    _module._global_forward_hooks_with_kwargs.pop(getattr(handle, "id", -1), None)
+
+
 def global_module_hooks() -> dict[str, Any]:
     """The dictionaries of global module hooks, for a check that nothing of ours stays in them."""
     return {
