@@ -46,13 +46,14 @@ class Probe:
         self._command = tuple(command)
         self._named = bool(leaves) or root is not None
         self._running = False
+        self._started = False
         self._report: Report | None = None
 
     def start(self) -> Self:
-        if self._running or self._report is not None:
+        if self._started or self._report is not None:
             raise UsageError("a probe runs once: make a new one")
         self._recorder.start()
-        self._running = True
+        self._running = self._started = True
         return self
 
     def stop(self) -> None:
