@@ -16,9 +16,9 @@ from typing import Any
 
 from gradprobe.capture.stage_selectors import Selector
 
-# Told of a stage's name, the new object, the frame, and the offset of the instruction that stored
-# it; answers whether that became a stage.
-Told = Callable[[str, Any, FrameType, int], bool]
+# Told of the selector, the new object, the frame, and the offset of the instruction that stored it;
+# answers whether that became a stage.
+Told = Callable[[Selector, Any, FrameType, int], bool]
 
 # References to a frame's own copy of its variables when nobody else looks at it: the frame's,
 # one local variable, and the argument of `getrefcount`.
@@ -86,7 +86,7 @@ class Activation:
             selector = choice.selector
             value = names.get(selector.variable)
             if self._differs(selector, value) and told(
-                selector.name, value, frame, choice.stores.after(since)
+                selector, value, frame, choice.stores.after(since)
             ):
                 matched.add(selector)
 

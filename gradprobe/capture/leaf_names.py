@@ -185,7 +185,9 @@ class LeafNames:
         named: tuple[str, Frame] | None = None
         if leaf.made == "met" and at is not None:
             met = self.recorder.memory.met_as.get(leaf.values[0])
-            operand = self.naming.operand(at, met[1]) if met is not None else None
+            operand = self.recorder.first_in.get(leaf.values[0])
+            if met is not None:
+                operand = self.naming.operand(at, met[1])
             named = (self.naming.outermost(operand, stack), at) if operand else None
         else:
             named = self.naming.assigned(stack)

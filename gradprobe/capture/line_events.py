@@ -70,7 +70,9 @@ class Tracing:
         if not chosen:
             return behind
         if not isinstance(lines, Lines):
-            lines = Lines(self, Activation(chosen, frame, running=False))
+            # The argument of a RESUME is 0 where a call begins: a generator may have begun earlier.
+            running = frame.f_code.co_code[frame.f_lasti + 1] != 0
+            lines = Lines(self, Activation(chosen, frame, running=running))
         lines.behind = behind or self._debugger()
         self.tap.look(lines.activation, frame)
         return lines

@@ -77,6 +77,7 @@ class Recorder:
         self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
         self.stages: list[WatchedStage] = []
         self.locals = LocalsTap(stages, self.assigned, self.say) if stages else None
+        self.first_in: dict[int, str] = {}  # values first met in a variable that a selector names
         self.bound: dict[str, int] = {}  # of the names the user gave, what they meant at the end
         self.stance = torch_internals.EagerStance()
         self.seconds = 0.0
@@ -153,12 +154,15 @@ class Recorder:
         with torch_internals.NoSubclasses():
             self._mark(name, x, step, sigma, self.journal.stack.here(2))
 
-    def assigned(self, name: str, x: object, frame: FrameType, at: int) -> bool:
-        """A variable that a selector names was assigned by instruction `at` of `frame`."""
+    def assigned(self, selector: Selector, x: object, frame: FrameType, at: int) -> bool:
+        """The variable that a selector names was assigned by instruction `at` of `frame`."""
         if not isinstance(x, Tensor) or self.mode.pauses:
             return False
         with torch_internals.NoSubclasses():
-            self._mark(name, x, None, None, self.journal.stack.place_of(frame, at))
+            unknown = id(x) not in self.journal.identity.table
+            self._mark(selector.name, x, None, None, self.journal.stack.place_of(frame, at))
+            if unknown:
+                self.first_in[self.stages[-1].value] = selector.variable
         return True
 
     def _mark(

@@ -122,7 +122,7 @@ class Search:
         place, function = selector.place, selector.function
         functions = self._functions[selector]
         if not functions:
-            return f"no code of {place} ran{_nearest(place, set(self._like(place)))}"
+            return f"no code of {place} ran{_nearest(place, set(self._like(place)), 0.8)}"
         if function not in functions:
             return f"no function {function} in {place}{_nearest(function, functions)}"
         if not functions[function]:
@@ -165,6 +165,6 @@ def _module(names: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _nearest(name: str, known: Mapping[str, bool] | set[str]) -> str:
-    near = get_close_matches(name, sorted(known), n=3)
+def _nearest(name: str, known: Mapping[str, bool] | set[str], alike: float = 0.6) -> str:
+    near = get_close_matches(name, sorted(known), n=3, cutoff=alike)
     return f"; nearest: {', '.join(near)}" if near else ""
