@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 
@@ -215,3 +216,19 @@ def test_raw_keeps_the_graph_as_torchviz_draws_it() -> None:
     assert drawn.count("label=") == expected.count("label=") == 9  # leaf and root besides
     assert drawn.count("->") == expected.count("->")
     assert bare.report().autograd_dot is None
+
+
+def test_a_stage_shows_nothing_of_being_watched() -> None:
+    """A hook on the tensor itself would be seen, and torch warns of it when the tensor is saved."""
+    model = torch.nn.Linear(4, 4)
+    z0 = torch.randn(4, requires_grad=True)
+    with gradprobe.Probe() as probe:
+        x = gradprobe.tap("start_state", z0 * 5.0)
+        for step in range(2):
+            x = gradprobe.tap("denoised_output", model(x), step=step)
+            assert not x._backward_hooks
+            torch.save(x, io.BytesIO())
+        x.sum().backward()
+    marked = [s for s in probe.records if s.name in ("start_state", "denoised_output")]
+    assert len(marked) == 3
+    assert all(stage.grad is not None for stage in marked)

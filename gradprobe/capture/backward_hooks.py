@@ -62,6 +62,20 @@ def as_stats(numbers: Tensor) -> GradStats:
 hook: Callable[[Tensor, Callable[[Tensor | None], None]], Any] = Tensor.register_hook
 
 
+def watch(tensor: Tensor, node: Any, measure: Callable[[Tensor | None], None]) -> Any:
+    """Have `measure` called with the gradient of a tensor that `node` made; returns the handle.
+
+    The hook sits on the node: on the tensor the program could see it, and torch warns about it
+    when the tensor is saved.
+    """
+    position = tensor.output_nr
+
+    def given(gradients: tuple[Tensor | None, ...]) -> None:
+        measure(gradients[position])
+
+    return node.register_prehook(given)
+
+
 def _transformed(outputs: Any, args: Any) -> bool:
     """Whether a `torch.func` transform runs this pass: its tensors have no numbers of their own."""
     every = (*outputs, *(args[0] if args and isinstance(args[0], tuple) else ()))

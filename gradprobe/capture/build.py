@@ -69,12 +69,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
             for call in recorder.functions.calls
         ),
         passes=tuple(_passes(recorder, frames, naming)),
-        stages=tuple(
-            StageMark(
-                s.name, s.step, s.sigma, s.value, s.at_op, frames[s.place], s.grad_fn, s.stats()
-            )
-            for s in recorder.stages
-        ),
+        stages=tuple(_stages(recorder, frames)),
         calls=tuple(
             ModuleCall(
                 module=c.module,
@@ -148,6 +143,14 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
             )
         )
     return found
+
+
+def _stages(recorder: Recorder, frames: Sequence[Frame | None]) -> Iterator[StageMark]:
+    # A leaf that was marked is measured with the other leaves, at each backward.
+    leaves = {v: g for p in recorder.passes.passes for v, g in p.reached.items() if g is not None}
+    for s in recorder.stages:
+        grad = s.stats() or leaves.get(s.value)
+        yield StageMark(s.name, s.step, s.sigma, s.value, s.at_op, frames[s.place], s.grad_fn, grad)
 
 
 def _reads(

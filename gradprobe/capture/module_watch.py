@@ -15,7 +15,7 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from gradprobe.capture.backward_hooks import as_stats, statistics
+from gradprobe.capture.backward_hooks import as_stats, statistics, watch
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.torch_internals import NoSubclasses, forget_keywords, history, in_transform
@@ -138,7 +138,7 @@ class ModuleWatch:
                     if grad is not None and not in_transform(grad):
                         call.measured = statistics(grad)
 
-                self.handles.append(first.register_hook(measure))
+                self.handles.append(watch(first, node, measure))
 
 
 def _tensors(output: Any) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from gradprobe.capture import torch_internals
-from gradprobe.capture.backward_hooks import BackwardWatch, as_stats, hook, statistics
+from gradprobe.capture.backward_hooks import BackwardWatch, as_stats, statistics, watch
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.function_watch import FunctionWatch
 from gradprobe.capture.grad_mode import GradMode
@@ -180,13 +180,13 @@ class Recorder:
             grad_fn=None if node is None else node.name(),
         )
         self.stages.append(stage)
-        if node is not None or (x.requires_grad and x._base is None):
+        if node is not None:
 
             def measure(grad: Tensor | None) -> None:
                 if grad is not None and not torch_internals.in_transform(grad):
                     stage.measured = statistics(grad)
 
-            self._handles.append(hook(x, measure))
+            self._handles.append(watch(x, node, measure))
 
     def _wrap_compile(self, original: Any) -> Any:
         def compile(*args: Any, **kwargs: Any) -> Any:
