@@ -66,7 +66,6 @@ class Tracing:
         behind = None
         if self._previous is not None:
             behind = self.pass_on(self._previous, frame, event, arg)
-        forget(frame.f_back)
         if not chosen:
             return behind
         if not isinstance(lines, Lines):

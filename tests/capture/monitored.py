@@ -74,8 +74,10 @@ def rebinding(x: Thing) -> list[bool]:
     x = Thing(2)
     alive.append(refs[1]() is not None)
     refs.append(weakref.ref(x))
+    alive.append((x := Thing(3)).number == 3 and refs[2]() is not None)  # in the same line
+    refs.append(weakref.ref(x))
     del x
-    alive.append(refs[2]() is not None)
+    alive.append(refs[3]() is not None)
     return alive
 
 
@@ -168,7 +170,7 @@ def lifetimes() -> None:
     alive: list[bool] = []
     watched("x=monitored.py:rebinding:x", call=lambda: alive.extend(rebinding(Thing(0))))
     # What the caller gave is its own until the call is over.
-    assert alive[1:] == [False, False], alive
+    assert alive[1:] == [False, False, False], alive
 
 
 def another_thread() -> None:

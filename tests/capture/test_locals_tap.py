@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bdb
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import coverage
 import pytest
 import torch
 from torch import Tensor
@@ -438,41 +438,56 @@ def test_the_tracer_is_gone_afterwards_also_after_an_exception(program: Program)
     assert sys.gettrace() is before
 
 
-@pytest.mark.parametrize("python_tracer", [False, True], ids=["c", "python"])
-def test_coverage_measures_the_same_lines(
-    program: Program, python_tracer: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COVERAGE_CORE", "pytrace" if python_tracer else "ctrace")
+COVERED = """
+import json, sys
+import coverage, torch
+from gradprobe.probe import Probe
 
-    def measured(*selectors: str) -> tuple[set[tuple[int, int]], list[str]]:
-        cov = coverage.Coverage(data_file=None, branch=True, include=[str(program.path)])
-        cov.start()
-        try:
-            with Probe(stages=selectors) as probe:
-                for name in ("drain", "outer", "several"):
-                    program.names[name](leaf())
-                program.names["power"](leaf(), 3)
-                program.names["Sampler"]().sample(leaf())
-                with pytest.raises(KeyError):
-                    program.names["failing"](leaf())
-        finally:
-            cov.stop()
-        arcs = cov.get_data().arcs(str(program.path))
-        assert arcs
-        return set(arcs), [stage.name for stage in probe.records]
+path, *selectors = sys.argv[1:]
+cov = coverage.Coverage(data_file=None, branch=True, include=[path])
+names = {"__name__": "pretend.sampler"}
+exec(compile(open(path).read(), path, "exec"), names)
+leaf = lambda: torch.ones(3, requires_grad=True)
+cov.start()
+before = sys.gettrace()
+with Probe(stages=selectors) as probe:
+    for name in ("drain", "outer", "several"):
+        names[name](leaf())
+    names["power"](leaf(), 3)
+    names["Sampler"]().sample(leaf())
+    try:
+        names["failing"](leaf())
+    except KeyError:
+        pass
+assert sys.gettrace() is before and before is not None
+cov.stop()
+arcs = sorted(cov.get_data().arcs(path))
+print(json.dumps([type(before).__name__, arcs, [stage.name for stage in probe.records]]))
+"""
 
-    before = sys.gettrace()
-    plain, _ = measured()
+
+@pytest.mark.parametrize("core", ["ctrace", "pytrace"])
+def test_coverage_measures_the_same_lines(program: Program, core: str) -> None:
+    def measured(*selectors: str) -> tuple[str, list[list[int]], list[str]]:
+        # In a process of its own: these tests may be measured themselves.
+        done = subprocess.run(
+            [sys.executable, "-c", COVERED, str(program.path), *selectors],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "COVERAGE_CORE": core},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stderr == ""
+        kind, arcs, names = json.loads(done.stdout)
+        return kind, arcs, names
+
+    kind, plain, _ = measured()
+    assert kind == {"ctrace": "CTracer", "pytrace": "method"}[core]
+    assert len(plain) > 30
     chosen = ["Sampler.sample:d", "points:y", "power:y", "outer:kept", "failing:y"]
-    probed, names = measured(*(f"{c[0]}=sampler.py:{c}" for c in chosen))
+    _, probed, names = measured(*(f"{c[0]}=sampler.py:{c}" for c in chosen))
     assert probed == plain
-    assert {name: names.count(name) for name in set(names)} == {
-        "S": 4,
-        "p": 7,
-        "o": 2,
-        "f": 4,
-    }
-    assert sys.gettrace() is before
+    assert {name: names.count(name) for name in set(names)} == {"S": 4, "p": 7, "o": 2, "f": 4}
 
 
 class Debugger(bdb.Bdb):
