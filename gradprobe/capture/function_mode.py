@@ -6,8 +6,8 @@ integers; everything else waits for `build`.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from sys import _getframe
 from typing import Any
 
 import torch
@@ -94,6 +94,8 @@ class SeeingMode(TorchFunctionMode):
         self.grad_mode = grad_mode
         self.leaves = leaves
         self.memory = memory
+        self.table = journal.identity.table
+        self.sites = journal.stack.sites
         self.known: dict[Any, Learned] = {}
         self.inside = 0  # depth of custom autograd.Function forwards
         self.pauses = 0  # depth of backward passes: their ops are not the program's dataflow
@@ -114,14 +116,14 @@ class SeeingMode(TorchFunctionMode):
         try:
             result = func(*args, **kwargs) if kwargs else func(*args)
         except RuntimeError as error:
-            self.failed(learned, args, kwargs, error, sys._getframe(1))
+            self.failed(learned, args, kwargs, error, _getframe(1))
             raise
         try:
             if types:  # a tensor subclass with a `__torch_function__` of its own
                 with NoSubclasses():
-                    self.record(learned, args, kwargs, result, sys._getframe(1))
+                    self.record(learned, args, kwargs, result, _getframe(1))
             else:
-                self.record(learned, args, kwargs, result, sys._getframe(1))
+                self.record(learned, args, kwargs, result, _getframe(1))
         except Exception as fault:
             # A fault of ours may cost the diagnosis, never the program.
             self.say(f"{self.journal.callees[learned.number].name} was not recorded: {fault!r}")
@@ -143,9 +145,9 @@ class SeeingMode(TorchFunctionMode):
     ) -> None:
         """Append one op. Written out rather than split: a call here costs every op of the run."""
         journal = self.journal
-        table = journal.identity.table
+        table = self.table
         plain = learned.plain
-        known = journal.stack.sites.get(id(frame.f_code))
+        known = self.sites.get(id(frame.f_code))
         place = known.get(frame.f_lasti) if known else None
         if place is None:
             place = journal.stack.place(frame)
@@ -155,7 +157,7 @@ class SeeingMode(TorchFunctionMode):
         known_flags = journal.flags
         for argument in args:
             of_type = type(argument)
-            if of_type is float or of_type is int:
+            if of_type is float or of_type is int or argument is None:
                 if self.memory.numbers and of_type is float:
                     self.memory.number_used(argument, inputs, place)
                 continue
@@ -176,12 +178,14 @@ class SeeingMode(TorchFunctionMode):
             flags |= known_flags[value]
 
         outputs: list[int] = []
-        written: list[Tensor] = []
+        written: list[Tensor] | None = None
+        tracked = False  # recording was on: the result says so itself
         if plain and type(result) is Tensor and id(result) not in table:
             if not result.requires_grad:
                 made = flags & DERIVED
-            elif not result.is_leaf:
+            elif (flags & CONNECTED and not learned.indexes) or not result.is_leaf:
                 made = (flags & _LINEAGE) | REQUIRES_GRAD
+                tracked = not learned.indexes
             else:  # a view made under no_grad says that it requires grad, and has no history
                 made = flags & DERIVED if inputs else _NEW_LEAF
             value = journal.new_value(result, made)
@@ -201,8 +205,10 @@ class SeeingMode(TorchFunctionMode):
             return
 
         circumstances = region = 0
-        off = not is_grad_enabled()
-        if off or self.grad_mode.region:  # within inference mode enable_grad changes nothing
+        off = not (tracked or is_grad_enabled())
+        if off or (
+            self.grad_mode.region and not tracked
+        ):  # within inference mode enable_grad changes nothing
             inference = torch.is_inference_mode_enabled()
             if off or inference:
                 circumstances = GRAD_OFF | INFERENCE if inference else GRAD_OFF
@@ -213,7 +219,8 @@ class SeeingMode(TorchFunctionMode):
             learned.number, circumstances, region, place, node_counter(), inputs, outputs
         )
         if (
-            flags & CONNECTED
+            not tracked
+            and flags & CONNECTED
             and outputs
             and not known_flags[outputs[0]] & REQUIRES_GRAD
             and len(self.stacks) < _STACKS
@@ -223,8 +230,9 @@ class SeeingMode(TorchFunctionMode):
             self.share(learned, args, inputs, outputs, result, index, frame)
         elif learned.indexes:
             self.memory.viewed(args[0], result)
-        for tensor in written:
-            self.memory.wrote(tensor, index)
+        if written:
+            for tensor in written:
+                self.memory.wrote(tensor, index)
 
     def results(
         self,
@@ -250,8 +258,10 @@ class SeeingMode(TorchFunctionMode):
 
     def collect(self, items: Any, inputs: list[int], place: int) -> None:
         """The values of the tensors in (nested) containers."""
-        table = self.journal.identity.table
+        table = self.table
         for item in items:
+            if type(item) is int or item is None:  # strides, paddings: most of what is here
+                continue
             ref = table.get(id(item))
             if ref is not None:
                 inputs.append(ref.value)
@@ -352,7 +362,7 @@ class SeeingMode(TorchFunctionMode):
         """`requires_grad_()`, `x.requires_grad = True`, and reads of `.grad`."""
         result = func(*args, **kwargs) if kwargs else func(*args)
         with NoSubclasses():
-            self.leaf_called(learned, args[0], result, sys._getframe(2))
+            self.leaf_called(learned, args[0], result, _getframe(2))
         return result
 
     def leaf_called(self, learned: Learned, tensor: Tensor, result: Any, frame: Any) -> None:

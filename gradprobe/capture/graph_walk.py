@@ -36,7 +36,9 @@ class GraphWalk:
             node = waiting.pop()
             # AccumulateGrad nodes all carry the highest number: they are told apart by identity,
             # which holds because the graph keeps them alive.
-            mark = (sequence_number(node), node.name(), _accumulates_into(node))
+            name = node.name()
+            into = _accumulates_into(node) if name.endswith("AccumulateGrad") else 0
+            mark = (sequence_number(node), name, into)
             if mark in seen:
                 continue
             seen.add(mark)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -15,12 +15,17 @@ from gradprobe.records.op import Callee
 from gradprobe.records.tensor import (
     CONNECTED,
     DERIVED,
+    HOST,
     LEAF,
     MET,
     PARAMETER,
+    RANDOM,
     REQUIRES_GRAD,
     TensorMeta,
 )
+
+_SOURCE = LEAF | MET | RANDOM | HOST  # values that a reader may ask the device of
+_POINTER, _NUMBER = 8, 28  # bytes of a list's entry, and of an int
 
 
 class Journal:
@@ -34,16 +39,14 @@ class Journal:
         "identity",
         "inputs",
         "inputs_end",
-        "last_device",
-        "last_dtype",
-        "last_meta",
-        "last_shape",
         "made_at",
         "meta",
         "meta_of",
         "metas",
+        "new_value",
         "outputs",
         "outputs_end",
+        "row",
         "sequence",
         "site",
         "stack",
@@ -53,23 +56,23 @@ class Journal:
         self.stack = CallStack()
         self.identity = Identity()
         self.head = array("q")
-        self.site = array("i")
+        # Lists where the numbers exist as objects anyway (places, values): appending to an array
+        # takes three times as long.
+        self.site: list[int] = []
         self.sequence = array("q")
-        self.inputs = array("i")
+        self.inputs: list[int] = []
         self.inputs_end = array("i")
-        self.outputs = array("i")
+        self.outputs: list[int] = []
         self.outputs_end = array("i")
-        self.meta = array("i")
+        self.meta: list[int] = []
         self.flags = bytearray()
         self.made_at = array("i")
         self.metas: list[TensorMeta] = []
-        self.meta_of: dict[tuple[torch.Size, torch.dtype, torch.device], int] = {}
-        self.last_shape: torch.Size | None = None
-        self.last_dtype: torch.dtype | None = None
-        self.last_device: torch.device | None = None
-        self.last_meta = 0
+        self.meta_of: dict[tuple[torch.Size, torch.dtype, str], int] = {}
         self.callees: list[Callee] = []
         self.callee_of: dict[Callee, int] = {}
+        self.row = _appender(self)
+        self.new_value = _numberer(self)
 
     def callee(self, callee: Callee) -> int:
         number = self.callee_of.get(callee)
@@ -78,29 +81,14 @@ class Journal:
             self.callees.append(callee)
         return number
 
-    def new_value(self, tensor: Tensor, flags: int) -> int:
-        """A number for the value that `tensor` holds now."""
-        # Runs of ops over one shape are the rule: comparing with the last is half of a look-up.
-        shape, dtype, device = tensor.shape, tensor.dtype, tensor.device
-        if shape != self.last_shape or dtype is not self.last_dtype or device != self.last_device:
-            self.last_shape, self.last_dtype, self.last_device = shape, dtype, device
-            key = (shape, dtype, device)
-            meta = self.meta_of.get(key)
-            self.last_meta = self.learn(key) if meta is None else meta
-        value = len(self.flags)
-        self.flags.append(flags)
-        self.meta.append(self.last_meta)
-        self.made_at.append(len(self.head))
-        return value
-
-    def learn(self, key: tuple[torch.Size, torch.dtype, torch.device]) -> int:
+    def learn(self, key: tuple[torch.Size, torch.dtype, str]) -> int:
         shape, dtype, device = key
         number = self.meta_of[key] = len(self.metas)
         self.metas.append(
             TensorMeta(
                 shape=tuple(int(n) for n in shape),
                 dtype=str(dtype).removeprefix("torch."),
-                device=str(device),
+                device=device,
                 differentiable=dtype.is_floating_point or dtype.is_complex,
             )
         )
@@ -121,41 +109,81 @@ class Journal:
         self.made_at[value] = -1
         return self.identity.add(tensor, value)
 
+    def record_bytes(self) -> int:
+        """Memory of the columns, in bytes: numbers in arrays, pointers, and the values' numbers."""
+        arrays = (self.head, self.sequence, self.inputs_end, self.outputs_end, self.made_at)
+        lists = (self.site, self.inputs, self.outputs, self.meta)
+        size = sum(len(column) * column.itemsize for column in arrays)
+        size += sum(len(column) * _POINTER for column in lists)
+        return size + len(self.flags) * (1 + _NUMBER)
+
+
+# The two that run at every op: with what they need bound once, as looking it up would cost as much
+# as the work itself.
+
+
+def _appender(journal: Journal) -> Callable[..., int]:
+    """Journal.row: append one op; returns its index."""
+    head, sequences = journal.head, journal.sequence
+    inputs, outputs = journal.inputs, journal.outputs
+    add_head, add_site, add_sequence = head.append, journal.site.append, sequences.append
+    add_inputs, end_inputs = inputs.extend, journal.inputs_end.append
+    add_outputs, end_outputs = outputs.extend, journal.outputs_end.append
+
     def row(
-        self,
         callee: int,
         circumstances: int,
         region: int,
         place: int,
         sequence: int,
-        inputs: list[int],
-        outputs: list[int],
+        used: list[int],
+        made: list[int],
     ) -> int:
-        """Append one op; returns its index. `sequence` 0: no call, the counter is where it was."""
-        index = len(self.head)
+        """`sequence` 0: no call, the node counter is where it was."""
+        index = len(head)
         if not sequence and index:
-            sequence = self.sequence[-1]
-        self.head.append(callee | circumstances << 16 | region << 24)
-        self.site.append(place)
-        self.sequence.append(sequence)
-        self.inputs.extend(inputs)
-        self.inputs_end.append(len(self.inputs))
-        self.outputs.extend(outputs)
-        self.outputs_end.append(len(self.outputs))
+            sequence = sequences[-1]
+        add_head(callee | circumstances << 16 | region << 24)
+        add_site(place)
+        add_sequence(sequence)
+        add_inputs(used)
+        end_inputs(len(inputs))
+        add_outputs(made)
+        end_outputs(len(outputs))
         return index
 
-    def record_bytes(self) -> int:
-        """Memory of the columns, in bytes."""
-        columns: tuple[Any, ...] = (
-            self.head,
-            self.site,
-            self.sequence,
-            self.inputs,
-            self.inputs_end,
-            self.outputs,
-            self.outputs_end,
-            self.meta,
-            self.made_at,
-        )
-        size: int = sum(len(c) * c.itemsize for c in columns)
-        return size + len(self.flags)
+    return row
+
+
+def _numberer(journal: Journal) -> Callable[[Tensor, int], int]:
+    """Journal.new_value: a number for the value that a tensor holds now."""
+    head, flags_of, meta_of = journal.head, journal.flags, journal.meta_of
+    add_flags, add_meta, add_made_at = flags_of.append, journal.meta.append, journal.made_at.append
+    learn = journal.learn
+    last_shape: torch.Size | None = None
+    last_dtype: torch.dtype | None = None
+    last_meta = 0
+
+    def meta_for(tensor: Tensor, device: str) -> int:
+        key = (tensor.shape, tensor.dtype, device)
+        known = meta_of.get(key)
+        return learn(key) if known is None else known
+
+    def new_value(tensor: Tensor, flags: int) -> int:
+        # Runs of ops over one shape are the rule: comparing with the last is half of a look-up.
+        nonlocal last_shape, last_dtype, last_meta
+        if flags & _SOURCE:
+            meta = meta_for(tensor, str(tensor.device))
+        else:
+            shape, dtype = tensor.shape, tensor.dtype
+            if shape != last_shape or dtype is not last_dtype:
+                last_shape, last_dtype = shape, dtype
+                last_meta = meta_for(tensor, "unknown")
+            meta = last_meta
+        value = len(flags_of)
+        add_flags(flags)
+        add_meta(meta)
+        add_made_at(len(head))
+        return value
+
+    return new_value

@@ -23,7 +23,7 @@ class TensorMeta:
 
     shape: tuple[int, ...]
     dtype: str  # "float32"
-    device: str  # "cpu", "cuda:0"
+    device: str  # "cpu", "cuda:0"; "unknown" of what was computed: only sources are asked
     differentiable: bool  # floating or complex: only such a value can carry gradient
 
 
