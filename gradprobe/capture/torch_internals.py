@@ -66,10 +66,6 @@ class EagerStance:
     def __init__(self) -> None:
         self._stance: Any = None
 
-    @property
-    def begun(self) -> bool:
-        return self._stance is not None
-
     @staticmethod
     def compiler_loaded() -> bool:
         return "torch._dynamo" in sys.modules
