@@ -6,6 +6,7 @@ import ast
 import dis
 import linecache
 from types import CodeType
+from typing import Any
 
 from gradprobe.records.source import Frame
 
@@ -118,11 +119,17 @@ def _holds(node: ast.AST, start: tuple[int, int], frame: Frame) -> bool:
     if line is None:  # operators, contexts, arguments: no place of their own
         return any(_holds(child, start, frame) for child in ast.iter_child_nodes(node))
     decorators = getattr(node, "decorator_list", ())
-    first = min([(line, node.col_offset), *((d.lineno, d.col_offset) for d in decorators)])  # type: ignore[attr-defined]
-    last = (node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+    # ast.AST does not declare places; a node that has a line has all four.
+    places = [_place(node), *(_place(d) for d in decorators)]
+    first = min(begin for begin, _ in places)
+    last = places[0][1]
     # Columns of the last line of a longer span are taken as they are: good but for non-ASCII there.
     end = _bytes(frame.source, frame.end_col) if frame.end_line == frame.line else frame.end_col
     return first <= start and (frame.end_line, end) <= last
+
+
+def _place(node: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
 
 
 def _characters(text: str, offset: int) -> int:

@@ -250,3 +250,32 @@ def test_a_chain_of_200_000_ops_with_a_cut_is_named_and_drawn() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["partial GP101 ", "freed True"]
+
+
+def test_a_deep_chain_of_views_and_writes_is_freed_without_a_crash() -> None:
+    """torch crashes when it frees a deep chain whose every grad_fn was asked for."""
+    program = """
+    import torch
+    import gradprobe
+
+    with gradprobe.Probe() as probe:
+        z0 = torch.randn(4, requires_grad=True)
+        x = z0 * 2.0
+        for _ in range(20_000):
+            x = x.view(2, 2)
+            x = x.view(4) * 1.0
+            x.mul_(1.0)
+        loss = x.sum()
+        loss.backward()
+        del x, loss
+    print(probe.report().verdict)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "flows\n"
