@@ -11,6 +11,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from gradprobe.errors import UsageError
+from gradprobe.records.report import Source
 
 FORM = "NAME=FILE_OR_MODULE:FUNCTION:VARIABLE"
 EXAMPLE = "denoised=k_diffusion/sampling.py:sample_euler:denoised"
@@ -21,13 +22,18 @@ class Selector:
     """The variable `variable` of the function `function` in the file or module `place`.
 
     `place` is the ending of a path (`pkg/sampler.py`) or a module's dotted name; `function` is the
-    qualified name, without the `<locals>` that Python writes into it.
+    qualified name, without the `<locals>` that Python writes into it. `sigma` is where the
+    function's variables hold the noise level or timestep of what is assigned: a name, then any
+    number of `.attribute` and `[name or number]` (`sigmas[i]`, `self.sigmas[self._step_index]`).
+    An adapter's `place` and `function` may hold `*`, which stands for any text.
     """
 
     name: str
     place: str
     function: str
     variable: str
+    sigma: str | None = None
+    source: Source = "declared"
 
     def __str__(self) -> str:
         return f"{self.name}={self.place}:{self.function}:{self.variable}"
@@ -37,6 +43,33 @@ class Selector:
         if not self.place.endswith(".py"):
             return self.place == module
         return f"/{file.replace(os.sep, '/')}".endswith(f"/{self.place.removeprefix('./')}")
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A step of the sampler begins when the variable `variable` is assigned anew.
+
+    Anything may be assigned: a tensor, a loop's number, a pair of times. The step's number is read
+    from the function's variables at `step` (a path as for a selector's `sigma`) and divided by
+    `per`, where the sampler counts denoiser calls; without `step`, assignments are counted from 0
+    in each call of the function. An assignment that gives the same number goes on with its step.
+    """
+
+    place: str
+    function: str
+    variable: str
+    step: str | None = None
+    sigma: str | None = None
+    per: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """What is known of one library's samplers: which variables are stages, and what a step is."""
+
+    name: str
+    selectors: tuple[Selector, ...]
+    clocks: tuple[Clock, ...] = ()
 
 
 def parse(given: str | Sequence[str] | Mapping[str, str]) -> tuple[Selector, ...]:

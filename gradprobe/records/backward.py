@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gradprobe.records.report import GradStats
@@ -12,12 +12,22 @@ from gradprobe.records.source import Frame
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """A stage's node in one pass: its name, and the gradient that came by, None if none did."""
+
+    grad_fn: str
+    grad: GradStats | None
+    device: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Pass:
     """One call of the autograd engine by the program.
 
     `roots` are values; `inputs` the values asked for (`torch.autograd.grad`, `inputs=`), empty for
     all leaves. `at_op` is how many ops had been seen. `reached` maps a leaf's value at that moment
-    to its gradient's statistics, or to None where no gradient arrived. `raised` is torch's message.
+    to its gradient's statistics, or to None where no gradient arrived. `measured` holds values whose
+    nodes were found in the graph when the pass began. `raised` is torch's message.
     """
 
     how: Literal["backward", "grad"]
@@ -33,6 +43,7 @@ class Pass:
     nodes: int | None
     edges: int | None
     # (nodes are counted only up to a bound; None says the graph was larger)
+    measured: Mapping[int, Measured] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ Severity = Literal["error", "warning", "note"]
 Certainty = Literal["proven", "suspected"]
 Answer = Literal["yes", "no", "unknown"]
 How = Literal["backward", "grad", "named"]
+Source = Literal["declared", "adapted", "discovered"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # worst first
 VERDICTS: tuple[Verdict, ...] = (  # worst first
@@ -109,7 +110,13 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A hook record: one named point of the sampler, at one step."""
+    """A hook record: one named point of the sampler, at one step.
+
+    `call` numbers the denoiser calls (or other repeats) inside the step, from 0. `sigma` is the
+    noise level or timestep, as the sampler counts it. `source` says who named the stage: the user
+    (`declared`), a library's adapter (`adapted`) or the dataflow (`discovered`). `version` is the
+    tensor's version counter. What was not seen is None.
+    """
 
     name: str
     step: int | None
@@ -122,6 +129,28 @@ class Stage:
     connected: Mapping[str, Answer]
     value: ValueStats | None = None
     grad: GradStats | None = None
+    call: int | None = None
+    device: str | None = None
+    is_leaf: bool | None = None
+    version: int | None = None
+    source: Source = "discovered"
+
+
+@dataclass(frozen=True, slots=True)
+class DenoiserCall:
+    """One call of the denoiser between leaf and root, and what gradient did there.
+
+    `call` numbers the calls inside the step. `entered` says whether gradient came into it from the
+    root's side, `left` whether it went on towards each leaf through the call itself.
+    """
+
+    step: int | None
+    call: int
+    name: str
+    at: Frame | None
+    sigma: float | None
+    entered: Answer
+    left: Mapping[str, Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +220,7 @@ class Report:
     unseen: tuple[str, ...]
     cost: Cost
     picture: Picture
+    calls: tuple[DenoiserCall, ...] = ()
     # The autograd graph as torchviz draws it, in DOT; only where the trace was asked for it.
     autograd_dot: str | None = field(default=None)
 

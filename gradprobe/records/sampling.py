@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gradprobe.records.report import GradStats
+from gradprobe.records.report import GradStats, Source, ValueStats
 from gradprobe.records.source import Frame
 
 Made = Literal["requires_grad", "requires_grad_", "setter", "parameter", "met", "named", "inferred"]
@@ -34,7 +34,7 @@ class LeafMark:
 
 @dataclass(frozen=True, slots=True)
 class StageMark:
-    """One `tap`, or one input or output of a module call."""
+    """One `tap`, or one tensor that was assigned to a variable which a selector names."""
 
     name: str
     step: int | None
@@ -44,6 +44,20 @@ class StageMark:
     at: Frame | None
     grad_fn: str | None
     grad: GradStats | None
+    source: Source = "declared"
+    stats: ValueStats | None = None
+    device: str | None = None
+    is_leaf: bool | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """An adapter saw a step begin: ops from `at_op` on belong to it, up to the next tick."""
+
+    at_op: int
+    step: int
+    sigma: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +85,6 @@ class ModuleCall:
     at: Frame | None
     grad_fn: str | None = None
     grad: GradStats | None = None
+    sigma: float | None = None  # the first number among its arguments: noise level or timestep
+    stats: ValueStats | None = None  # of its first output
+    device: str | None = None

@@ -9,7 +9,7 @@ from typing import Literal
 from gradprobe.records.backward import FunctionCall, GradRead, Pass, RaisedOp
 from gradprobe.records.op import OpTable
 from gradprobe.records.report import Environment
-from gradprobe.records.sampling import LeafMark, ModuleCall, StageMark, Where
+from gradprobe.records.sampling import LeafMark, ModuleCall, StageMark, Tick, Where
 from gradprobe.records.source import Frame
 from gradprobe.records.tensor import ValueTable
 
@@ -78,6 +78,14 @@ class Trace:
     record_bytes: int
     seconds: float
     autograd_dot: str | None = field(default=None)
+    ticks: tuple[Tick, ...] = ()
+    # Of a place, the call places around it when it was first reached, outermost first.
+    chains: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    # Which function (a number for its code) a place lies in.
+    functions_at: Mapping[int, int] = field(default_factory=dict)
+    # What the user asked of stages: by name the denoiser, and whether to look for them at all.
+    denoiser: str | None = None
+    looks: Literal["none", "declared", "auto"] = "auto"
 
     def frame_of(self, op: int) -> Frame | None:
         return self.frames[self.ops.site[op]]

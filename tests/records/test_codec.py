@@ -46,14 +46,14 @@ def test_samples_follow_the_schema(name: str) -> None:
 
 
 def objects(data: Any) -> Iterator[dict[str, Any]]:
-    """Every object with fixed keys inside `data`; `connected` is keyed by the leaves' names."""
+    """Every object with fixed keys inside `data`; `connected` and `left` are keyed by leaves' names."""
     if isinstance(data, list):
         for item in data:
             yield from objects(item)
     elif isinstance(data, dict):
         yield data
         for key, item in data.items():
-            if key != "connected":
+            if key not in ("connected", "left"):
                 yield from objects(item)
 
 
