@@ -26,8 +26,8 @@ class Pass:
 
     `roots` are values; `inputs` the values asked for (`torch.autograd.grad`, `inputs=`), empty for
     all leaves. `at_op` is how many ops had been seen. `reached` maps a leaf's value at that moment
-    to its gradient's statistics, or to None where no gradient arrived. `measured` holds values whose
-    nodes were found in the graph when the pass began. `raised` is torch's message.
+    to its gradient's statistics, or to None where no gradient arrived. `measured` holds values
+    whose nodes were found in the graph when the pass began. `raised` is torch's message.
     """
 
     how: Literal["backward", "grad"]

@@ -46,7 +46,7 @@ def test_samples_follow_the_schema(name: str) -> None:
 
 
 def objects(data: Any) -> Iterator[dict[str, Any]]:
-    """Every object with fixed keys inside `data`; `connected` and `left` are keyed by leaves' names."""
+    """Every object with fixed keys inside `data`; `connected`, `left` have leaves as keys."""
     if isinstance(data, list):
         for item in data:
             yield from objects(item)
