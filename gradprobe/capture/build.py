@@ -96,6 +96,8 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         record_bytes=journal.record_bytes(),
         seconds=recorder.seconds,
         autograd_dot=recorder.passes.dot,
+        callers=tuple(journal.stack.callers),
+        functions_at=journal.stack.functions_at(),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Callable
 from types import CodeType, FrameType
 
 import torch
@@ -33,7 +34,16 @@ def _folders() -> tuple[str, ...]:
 class CallStack:
     """Numbers for places in code. Place 0 is nowhere: no frame of user code was on the stack."""
 
-    __slots__ = ("_folders", "_library", "_site_packages", "codes", "places", "sites")
+    __slots__ = (
+        "_folders",
+        "_library",
+        "_site_packages",
+        "callers",
+        "codes",
+        "on_new_code",
+        "places",
+        "sites",
+    )
 
     def __init__(self) -> None:
         self._folders = _folders()
@@ -48,11 +58,19 @@ class CallStack:
         self.sites: dict[int, dict[int, int] | None] = {}
         self.codes: list[CodeType] = []
         self.places: list[tuple[CodeType, int] | None] = [None]
+        # By place, the place in user code that its function was called from when the place was
+        # first reached; 0 if there was none.
+        self.callers: list[int] = [0]
+        # Told once of each code object of user code, while a call of it runs.
+        self.on_new_code: Callable[[FrameType], None] | None = None
 
-    def learn(self, code: CodeType) -> dict[int, int] | None:
+    def learn(self, frame: FrameType) -> dict[int, int] | None:
+        code = frame.f_code
         self.codes.append(code)
         known: dict[int, int] | None = None if self.is_plumbing(code.co_filename) else {}
         self.sites[id(code)] = known
+        if known is not None and self.on_new_code is not None:
+            self.on_new_code(frame)
         return known
 
     def is_plumbing(self, file: str) -> bool:
@@ -71,11 +89,11 @@ class CallStack:
             try:
                 known = sites[id(code)]
             except KeyError:
-                known = self.learn(code)
+                known = self.learn(frame)
             if known is not None:
                 lasti = frame.f_lasti
                 number = known.get(lasti)
-                return self.enter(code, lasti, known) if number is None else number
+                return self.enter(frame, lasti, known) if number is None else number
             frame = frame.f_back
         return 0
 
@@ -84,25 +102,49 @@ class CallStack:
         for _ in range(further + 1):
             if frame is None:
                 return False
-            code = frame.f_code
-            known = self.sites[id(code)] if id(code) in self.sites else self.learn(code)
-            if known is not None:
+            if self._known(frame) is not None:
                 return True
             frame = frame.f_back
         return False
 
-    def enter(self, code: CodeType, lasti: int, known: dict[int, int]) -> int:
-        number = known[lasti] = len(self.places)
-        self.places.append((code, lasti))
-        return number
+    def _known(self, frame: FrameType) -> dict[int, int] | None:
+        number = id(frame.f_code)
+        return self.sites[number] if number in self.sites else self.learn(frame)
+
+    def enter(self, frame: FrameType, lasti: int, known: dict[int, int]) -> int:
+        """Number a new place, and before it those places of its callers that are new too."""
+        new = [(frame.f_code, lasti, known)]
+        caller = 0
+        outer = frame.f_back
+        while outer is not None:
+            sites = self._known(outer)
+            if sites is not None:
+                caller = sites.get(outer.f_lasti, 0)
+                if caller:
+                    break
+                new.append((outer.f_code, outer.f_lasti, sites))
+            outer = outer.f_back
+        for code, at, sites in reversed(new):
+            if at in sites:  # a function that called itself from here
+                caller = sites[at]
+                continue
+            sites[at] = len(self.places)
+            self.places.append((code, at))
+            self.callers.append(caller)
+            caller = sites[at]
+        return known[lasti]
 
     def place_of(self, frame: FrameType, lasti: int) -> int:
         """The number of instruction `lasti` in `frame`; where that is plumbing, of the caller."""
-        code = frame.f_code
-        known = self.sites[id(code)] if id(code) in self.sites else self.learn(code)
+        known = self._known(frame)
         if known is None:
             return self.place(frame.f_back)
-        return known.get(lasti) or self.enter(code, lasti, known)
+        return known.get(lasti) or self.enter(frame, lasti, known)
+
+    def functions_at(self) -> tuple[int, ...]:
+        """By place, a number for the code object that it lies in; -1 of nowhere."""
+        numbers = {id(code): number for number, code in enumerate(self.codes)}
+        return tuple(-1 if place is None else numbers[id(place[0])] for place in self.places)
 
     def here(self, depth: int = 1) -> int:
         return self.place(sys._getframe(depth + 1))
@@ -111,11 +153,10 @@ class CallStack:
         """Every frame of user code at or above `frame`, outermost first."""
         found: list[tuple[int, int, int]] = []
         while frame is not None:
-            code = frame.f_code
-            known = self.sites[id(code)] if id(code) in self.sites else self.learn(code)
+            known = self._known(frame)
             if known is not None:
                 lasti = frame.f_lasti
-                site = known.get(lasti) or self.enter(code, lasti, known)
+                site = known.get(lasti) or self.enter(frame, lasti, known)
                 found.append((id(frame), site, lasti))
             frame = frame.f_back
         found.reverse()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -79,10 +79,10 @@ class Trace:
     seconds: float
     autograd_dot: str | None = field(default=None)
     ticks: tuple[Tick, ...] = ()
-    # Of a place, the call places around it when it was first reached, outermost first.
-    chains: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    # Which function (a number for its code) a place lies in.
-    functions_at: Mapping[int, int] = field(default_factory=dict)
+    # By place: the place that its function was called from when the place was first reached (0 if
+    # none), and which function it lies in (a number for its code).
+    callers: Sequence[int] = ()
+    functions_at: Sequence[int] = ()
     # What the user asked of stages: by name the denoiser, and whether to look for them at all.
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"
