@@ -53,5 +53,7 @@ renderers = Registry(
         "json": "gradprobe.render.json:Json",
         "dot": "gradprobe.render.dot:Dot",
         "svg": "gradprobe.render.svg:Svg",
+        "csv": "gradprobe.render.csv:Csv",
+        "txt": "gradprobe.render.text:Text",
     },
 )

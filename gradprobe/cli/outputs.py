@@ -88,7 +88,7 @@ class Outputs:
     @property
     def for_people(self) -> bool:
         """Whether standard output is read by a person rather than by a program."""
-        return self.format in (None, "text")
+        return self.format in (None, "text", "txt")
 
     def _print(self, report: Report, format: str, stream: TextIO) -> None:
         text = report.render(format, **self._options(format, stream))
@@ -116,6 +116,14 @@ def wants_color(when: str, stream: TextIO) -> bool:
     return when == "always"
 
 
+class _Format(click.Option):
+    """Its help lists the formats there are, which is looked up only where help is wanted."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        names, text = super().get_help_record(ctx) or ("", "")
+        return names, f"Format on standard output: {', '.join(sorted(renderers))} {text}"
+
+
 def output_options(format: str | None) -> Decorator:
     """The options that make the argument `outputs`; `format` is the default of `--format`.
 
@@ -134,8 +142,8 @@ def output_options(format: str | None) -> Decorator:
             "--format",
             default=format,
             metavar="NAME",
-            help="Format on standard output: text, json, dot, svg"
-            + (" [default: text]." if format else " [default: text, or none with -o]."),
+            cls=_Format,
+            help="[default: text]." if format else "[default: text, or none with -o].",
         ),
         click.option(
             "--engine",

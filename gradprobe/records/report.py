@@ -228,8 +228,14 @@ class Report:
         """The worst severity among the findings, or None when there are none."""
         return next((s for s in SEVERITIES if any(f.severity == s for f in self.findings)), None)
 
+    def table(self) -> list[dict[str, str | int | float | bool | None]]:
+        """The hook records as flat rows of plain values, for a data frame; see `records.table`."""
+        from gradprobe.records.table import table
+
+        return table(self.stages, (leaf.name for leaf in self.leaves))
+
     def render(self, format: str, **options: object) -> str:
-        """This report as text in the given format (`text`, `json`, `dot`, `svg` ...).
+        """This report as text in the given format (`text`, `json`, `csv`, `dot`, `svg` ...).
 
         `options` are the fields of that format's renderer. Raises `UnknownFormat` for a format
         that no renderer has, `TypeError` for an option that the renderer does not know.
@@ -255,7 +261,7 @@ class Report:
             raise UnknownFormat(suffix or str(target), sorted(renderers))
         text = self.render(suffix, **options)
         try:
-            target.write_text(text, encoding="utf-8")
+            target.write_text(text, encoding="utf-8", newline="")
         except OSError as error:
             raise CannotWrite(target, error.strerror or str(error)) from error
         return target
