@@ -8,13 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, Literal
 
 from gradprobe.errors import UsageError
 from gradprobe.records.report import Source
 
 FORM = "NAME=FILE_OR_MODULE:FUNCTION:VARIABLE"
 EXAMPLE = "denoised=k_diffusion/sampling.py:sample_euler:denoised"
+
+# Of several assignments in one call of the function, or in one step of the sampler.
+Keep = Literal["each", "first of call", "last of call", "first of step", "last of step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,9 @@ class Selector:
     function's variables hold the noise level or timestep of what is assigned: a name, then any
     number of `.attribute` and `[name or number]` (`sigmas[i]`, `self.sigmas[self._step_index]`).
     An adapter's `place` and `function` may hold `*`, which stands for any text.
+
+    `keep` says which assignments become records, where the function uses its variable for more than
+    the stage: `sample = sample.to(...)` after the argument, `prev_sample` before noise is added.
     """
 
     name: str
@@ -34,6 +40,7 @@ class Selector:
     variable: str
     sigma: str | None = None
     source: Source = "declared"
+    keep: Keep = "each"
 
     def __str__(self) -> str:
         return f"{self.name}={self.place}:{self.function}:{self.variable}"
@@ -53,6 +60,12 @@ class Clock:
     from the function's variables at `step` (a path as for a selector's `sigma`) and divided by
     `per`, where the sampler counts denoiser calls; without `step`, assignments are counted from 0
     in each call of the function. An assignment that gives the same number goes on with its step.
+
+    With `ends` the variable is assigned at the end of a step rather than at its beginning: the
+    function is the update that a loop calls after its denoiser. The step then reaches from the end
+    of the one before to this assignment (the last, if one call of the function assigns it often).
+    Steps are counted from 0 as they end; each call of the function ends one, unless `step` is
+    given: calls that find the same number there, one after the other, share a step.
     """
 
     place: str
@@ -61,6 +74,7 @@ class Clock:
     step: str | None = None
     sigma: str | None = None
     per: int = 1
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
