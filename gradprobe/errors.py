@@ -6,6 +6,7 @@
     │  ├─ CannotWrite        an output file that the file system refuses
     │  ├─ CannotRead         a report that cannot be read, or is no report
     │  ├─ BadTarget          a script, module or callable that cannot be loaded
+    │  ├─ BadConfig          a configuration file that cannot be read, or a wrong key or value in it
     │  ├─ UnknownName        a leaf, root or rule name that does not exist; says the nearest ones
     │  └─ TooLarge           a drawing that the layout engine cannot finish
     └─ GradientLost          an assertion on a report failed (also an AssertionError)
@@ -51,6 +52,13 @@ class CannotRead(UsageError):
 
 class BadTarget(UsageError):
     """A script, module or callable that cannot be loaded."""
+
+
+class BadConfig(UsageError):
+    """A configuration file that cannot be read, or that holds a key or a value that cannot be."""
+
+    def __init__(self, file: Path | str, why: str) -> None:
+        super().__init__(f"{file}: {why}")
 
 
 class UnknownName(UsageError):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gradprobe.diagnose.allow import Allowed, accept, stale
 from gradprobe.diagnose.engine import findings_of
 from gradprobe.diagnose.stages import stages_of
 from gradprobe.diagnose.verdict import layers_of, verdict_of, worst
@@ -37,19 +38,22 @@ class Judged:
     verdict: Verdict
 
 
-def report_of(trace: Trace) -> Report:
-    """Diagnose a trace. Takes time linear in its ops, for each leaf."""
+def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
+    """Diagnose a trace. Takes time linear in its ops, for each leaf.
+
+    Findings that the user `allowed` are marked, and an entry that matched none is said.
+    """
     began = time.perf_counter()
     data = dataflow(trace)
     judged = [_worst_of(views) for views in views_of(data)]
     judged.sort(key=lambda j: VERDICTS.index(j.verdict))
     findings = [f for j in judged for f in j.findings]
     findings.sort(key=lambda f: SEVERITIES.index(f.severity))
-    findings = _one_a_line(findings)
+    findings = accept(_one_a_line(findings), allowed)
     verdict = _verdict(trace, judged)
     root = _root(trace, judged)
     views = [j.view for j in judged]
-    unseen = list(trace.unseen)
+    unseen = [*trace.unseen, *stale(findings, allowed)]
     if not judged and verdict != "no-root":
         unseen.append("no tensor was found that the program wants a gradient of: name one (--leaf)")
     return Report(
@@ -161,4 +165,5 @@ def _headline(
     first = findings[0]
     cause = first.opened_by or first.at
     where = f"{os.path.basename(cause.file)}:{cause.line}"
-    return f"{verdict}: {what}; {first.code} {first.name} at {where}: {first.message}"
+    accepted = " (allowed)" if first.allowed else ""
+    return f"{verdict}: {what}; {first.code} {first.name}{accepted} at {where}: {first.message}"

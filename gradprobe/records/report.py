@@ -155,7 +155,10 @@ class DenoiserCall:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One place where gradient was lost or went wrong, however often it did so."""
+    """One place where gradient was lost or went wrong, however often it did so.
+
+    `allowed` says that the user accepts it: it is shown, and does not count.
+    """
 
     code: str
     name: str
@@ -171,6 +174,7 @@ class Finding:
     step: int | None = None
     count: int = 1
     verified: bool | None = None
+    allowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +229,9 @@ class Report:
     autograd_dot: str | None = field(default=None)
 
     def worst(self) -> Severity | None:
-        """The worst severity among the findings, or None when there are none."""
-        return next((s for s in SEVERITIES if any(f.severity == s for f in self.findings)), None)
+        """The worst severity among the findings that count; None where none does."""
+        counting = {finding.severity for finding in self.findings if not finding.allowed}
+        return next((severity for severity in SEVERITIES if severity in counting), None)
 
     def table(self) -> list[dict[str, str | int | float | bool | None]]:
         """The hook records as flat rows of plain values, for a data frame; see `records.table`."""
