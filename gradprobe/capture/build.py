@@ -98,6 +98,8 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         autograd_dot=recorder.passes.dot,
         callers=tuple(journal.stack.callers),
         functions_at=journal.stack.functions_at(),
+        denoiser=recorder.denoiser,
+        looks=recorder.find_stages,
     )
 
 

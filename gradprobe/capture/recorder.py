@@ -24,9 +24,9 @@ from gradprobe.capture.locals_tap import LocalsTap
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.module_watch import ModuleWatch
 from gradprobe.capture.patches import Patches
-from gradprobe.capture.stage_selectors import Selector
+from gradprobe.capture.stage_selectors import Adapter, Selector
 from gradprobe.errors import UsageError
-from gradprobe.records.report import GradStats
+from gradprobe.records.report import FindStages, GradStats
 from gradprobe.stage_marks import Listener, listen
 
 _active: Recorder | None = None
@@ -63,9 +63,16 @@ class Recorder:
         root: str | None = None,
         raw: bool = False,
         stages: Sequence[Selector] = (),
+        find_stages: FindStages = "auto",
+        denoiser: str | None = None,
+        adapter_for: Callable[[str, str], Adapter | None] | None = None,
     ) -> None:
+        """`adapter_for` is asked for the adapter of a package's name or a file's base name."""
         self.leaf_names = tuple(leaves)
         self.root_name = root
+        self.find_stages: FindStages = find_stages
+        self.denoiser = denoiser
+        self.adapter_for = adapter_for if find_stages == "auto" else None
         self.unseen: list[str] = []
         self.journal = Journal()
         self.leaves = LeafWatch(self.journal)
