@@ -7,12 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import Self
 
+from gradprobe.adapters import adapter_for
 from gradprobe.capture.build import build
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.stage_selectors import parse
 from gradprobe.diagnose import report_of
+from gradprobe.diagnose.allow import Allowed
+from gradprobe.diagnose.allow import parse as parse_allowed
 from gradprobe.errors import UsageError
-from gradprobe.records.report import Report, Stage
+from gradprobe.records.report import FIND_STAGES, FindStages, Report, Stage
 
 
 class Probe:
@@ -27,8 +30,19 @@ class Probe:
     mapping from the name to the rest. Each tensor assigned to one becomes a hook record, as by
     `gradprobe.tap`. A selector that gave none is told of in the report's `unseen`.
 
-    Use it as a context manager, or with `start` and `stop`. Raises `UsageError` for a selector of
-    another form, and when another probe is active.
+    `find_stages` says which other stages become hook records: `auto`, those that an adapter of a
+    library names and those that the dataflow shows; `declared`, none but `stages` and taps; `none`,
+    not these either, only leaves and root. `denoiser` names the denoiser where it is not the module
+    that is called again and again: a module's class, or the variable, attribute or function that is
+    called.
+
+    `allow` holds findings that are accepted: `CODE`, `CODE:FILE` or `CODE:FILE:FUNCTION`, where
+    FILE is the ending of a path. They are shown, marked, and do not count.
+
+    Settings in a pyproject.toml are read by `gradprobe trace` and by the pytest fixture, not here.
+
+    Use it as a context manager, or with `start` and `stop`. Raises `UsageError` for a selector or
+    an entry of another form, and when another probe is active.
     """
 
     def __init__(
@@ -37,12 +51,29 @@ class Probe:
         leaves: Sequence[str] = (),
         root: str | None = None,
         raw: bool = False,
-        stages: Sequence[str] | Mapping[str, str] = (),
+        stages: str | Sequence[str] | Mapping[str, str] = (),
+        denoiser: str | None = None,
+        find_stages: FindStages = "auto",
+        allow: str | Sequence[str | Allowed] = (),
         command: Sequence[str] = (),
     ) -> None:
         if isinstance(leaves, str):
             leaves = (leaves,)
-        self._recorder = Recorder(leaves, root, raw, parse(stages))
+        if find_stages not in FIND_STAGES:
+            raise UsageError(
+                f"find_stages is {find_stages!r}; it is one of {', '.join(FIND_STAGES)}"
+            )
+        selectors = parse(stages)
+        self._allowed = parse_allowed(allow)
+        self._recorder = Recorder(
+            leaves,
+            root,
+            raw,
+            () if find_stages == "none" else selectors,
+            find_stages,
+            denoiser,
+            adapter_for,
+        )
         self._command = tuple(command)
         self._named = bool(leaves) or root is not None
         self._running = False
@@ -96,7 +127,7 @@ class Probe:
         """
         if self._report is not None:
             return self._report
-        report = report_of(build(self._recorder, self._command))
+        report = report_of(build(self._recorder, self._command), self._allowed)
         if not self._running:
             self._report = report
         return report

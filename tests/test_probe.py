@@ -12,6 +12,7 @@ from torch import Tensor
 
 import gradprobe
 from gradprobe.capture.backward_hooks import as_stats, statistics
+from gradprobe.capture.build import build
 from gradprobe.errors import UsageError
 from gradprobe.records.report import Stage
 
@@ -232,3 +233,20 @@ def test_a_stage_shows_nothing_of_being_watched() -> None:
     marked = [s for s in probe.records if s.name in ("start_state", "denoised_output")]
     assert len(marked) == 3
     assert all(stage.grad is not None for stage in marked)
+
+
+def test_what_is_asked_of_stages_goes_into_the_trace() -> None:
+    for asked in ("auto", "declared", "none"):
+        probe = gradprobe.Probe(find_stages=asked, denoiser="UNet")
+        trace = build(probe._recorder)
+        assert (trace.looks, trace.denoiser) == (asked, "UNet")
+    with pytest.raises(UsageError, match="find_stages is 'all'; it is one of auto, declared, none"):
+        gradprobe.Probe(find_stages="all")  # type: ignore[arg-type]
+
+
+def test_without_stages_no_selector_is_looked_for() -> None:
+    with gradprobe.Probe(stages=["a=absent.py:f:x"], find_stages="none") as probe:
+        leaf().sum().backward()
+    assert probe.report().unseen == ()
+    with pytest.raises(UsageError, match="stage selector 'a' is not "):
+        gradprobe.Probe(stages=["a"], find_stages="none")

@@ -42,27 +42,33 @@ class Allowed:
         return self.function in (None, cause.function.replace("<locals>.", ""))
 
 
-def parse(text: str, *, shared: bool = False) -> Allowed:
-    """The entry that a user wrote as `CODE`, `CODE:FILE` or `CODE:FILE:FUNCTION`.
+def parse(given: str | Sequence[str | Allowed]) -> tuple[Allowed, ...]:
+    """The entries that a user wrote as `CODE`, `CODE:FILE` or `CODE:FILE:FUNCTION`, each once.
 
     Raises `UsageError` for another form and `UnknownName` for a code that no rule has.
     """
-    code, _, rest = text.strip().partition(":")
+    entries = [given] if isinstance(given, str) else given
+    return tuple(dict.fromkeys(e if isinstance(e, Allowed) else _parsed(e) for e in entries))
+
+
+def _parsed(text: str) -> Allowed:
+    code, colon, rest = text.strip().partition(":")
     code = code.upper()
     place, function = rest, ""
     if rest and not rest.endswith(".py"):
         place, _, function = rest.rpartition(":")
         if function.isdigit():
             raise UsageError(
-                f"allow entry {text!r} names a line, and lines move: name the function, as {EXAMPLE}"
+                f"allow entry {text!r} names a line, and lines move: name the function, "
+                f"for example {EXAMPLE}"
             )
     place = place.replace(os.sep, "/").removeprefix("./")
-    fits = not rest or place.removesuffix(".py") not in ("", place)
+    fits = not colon or place.removesuffix(".py") not in ("", place)
     if not fits or not _is_qualified(function):
         raise UsageError(f"allow entry {text!r} is not {FORM}; for example {EXAMPLE}")
     if code not in RULES:
         raise UnknownName("rule", code, sorted(RULES))
-    return Allowed(code, place or None, function.replace("<locals>.", "") or None, shared)
+    return Allowed(code, place or None, function.replace("<locals>.", "") or None)
 
 
 def accept(findings: Sequence[Finding], allowed: Sequence[Allowed]) -> list[Finding]:

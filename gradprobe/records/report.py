@@ -22,7 +22,9 @@ Certainty = Literal["proven", "suspected"]
 Answer = Literal["yes", "no", "unknown"]
 How = Literal["backward", "grad", "named"]
 Source = Literal["declared", "adapted", "discovered"]
+FindStages = Literal["auto", "declared", "none"]
 
+FIND_STAGES: tuple[FindStages, ...] = ("auto", "declared", "none")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # worst first
 VERDICTS: tuple[Verdict, ...] = (  # worst first
     "error",
