@@ -10,7 +10,12 @@ from gradprobe.capture.stage_selectors import Adapter
 from gradprobe.registry import Registry
 
 # By the name of the package that the running code belongs to.
-packages = Registry("gradprobe.adapters", {})
+packages = Registry(
+    "gradprobe.adapters",
+    {
+        "diffusers": "gradprobe.adapters.diffusers:ADAPTER",
+    },
+)
 
 # By the file's own name, for repositories that people copy rather than install.
 files = Registry(
