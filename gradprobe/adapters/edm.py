@@ -1,0 +1,40 @@
+"""EDM's samplers (T. Karras et al., arXiv 2206.00364), as in a checkout's `generate.py`.
+
+A step is a turn of the loop. `x_next` is first the start state, in a step first Euler's answer and
+then Heun's, so only the last of a step is its output. The step noise has no variable. `denoised` is
+the answer at `t_hat`, then the one at the step's end: no one variable tells its noise level.
+"""
+
+from __future__ import annotations
+
+from gradprobe.capture.stage_selectors import Adapter, Clock, Keep, Selector
+
+_FILE = "generate.py"
+
+
+def _stage(
+    name: str, function: str, variable: str, sigma: str | None = None, keep: Keep = "each"
+) -> Selector:
+    return Selector(name, _FILE, function, variable, sigma, "adapted", keep)
+
+
+def _sampler(function: str, corrected: str) -> tuple[Selector, ...]:
+    """`corrected` is the noise level of the second evaluation."""
+    return (
+        _stage("start_state", function, "x_next", "t_steps[0]", "first of call"),
+        _stage("step_input", function, "x_hat", "t_hat"),
+        _stage("denoised_output", function, "denoised"),
+        _stage("d_cur", function, "d_cur", "t_hat"),
+        _stage("d_prime", function, "d_prime", corrected),
+        _stage("step_output", function, "x_next", "t_next", "last of step"),
+    )
+
+
+ADAPTER = Adapter(
+    "edm",
+    selectors=(*_sampler("edm_sampler", "t_next"), *_sampler("ablation_sampler", "t_prime")),
+    clocks=(
+        Clock(_FILE, "edm_sampler", "i", step="i", sigma="t_cur"),
+        Clock(_FILE, "ablation_sampler", "i", step="i", sigma="t_cur"),
+    ),
+)

@@ -1,0 +1,44 @@
+"""torchsde: `sdeint`, and `sdeint_adjoint`, which solves inside a custom Function.
+
+A step begins when the solver's current time moves, so that the attempts which adaptive stepping
+rejects belong to the step that is accepted. Step noise is the increment of the Brownian motion over
+a step. Drift and diffusion keep the library's words, `f` and `g_prod`: which of them a
+denoiser is in, nobody can tell from here.
+"""
+
+from __future__ import annotations
+
+from gradprobe.capture.stage_selectors import Adapter, Clock, Keep, Selector
+
+_SOLVER = "torchsde._core.base_solver"
+_METHODS = "torchsde._core.methods.*"
+
+
+def _stage(
+    name: str,
+    place: str,
+    function: str,
+    variable: str,
+    sigma: str | None = None,
+    keep: Keep = "each",
+) -> Selector:
+    return Selector(name, place, function, variable, sigma, "adapted", keep)
+
+
+ADAPTER = Adapter(
+    "torchsde",
+    selectors=(
+        _stage("start_state", _SOLVER, "BaseSDESolver.integrate", "y0", "ts[0]", "first of call"),
+        _stage("step_input", _METHODS, "*step", "y0", "t0", "first of step"),
+        _stage("step_noise", _METHODS, "*step", "I_k", "t0"),
+        _stage("step_noise", _METHODS, "ReversibleHeun.step", "dW", "t0"),
+        _stage("f", _METHODS, "*.step", "f", "t0"),
+        _stage("f_prime", _METHODS, "*.step", "f_prime"),
+        _stage("g_prod", _METHODS, "*.step", "g_prod", "t0"),
+        _stage("g_prod_prime", _METHODS, "*.step", "g_prod_prime"),
+        _stage("step_output", _SOLVER, "BaseSDESolver.integrate", "curr_y", "next_t", "last of step"),
+        _stage("final_output", "torchsde._core.sdeint", "sdeint", "ys", None, "first of call"),
+        _stage("final_output", "torchsde._core.adjoint", "sdeint_adjoint", "ys"),
+    ),
+    clocks=(Clock(_SOLVER, "BaseSDESolver.integrate", "curr_t", sigma="curr_t"),),
+)
