@@ -1,13 +1,13 @@
 """diffusion_policy (C. Chi et al., arXiv 2303.04137): policies that denoise a trajectory.
 
 A policy's `conditional_sample` draws a trajectory, writes what is known into it in place, and lets
-a scheduler of diffusers take the steps; those have an adapter of their own, so that only what the
-policy knows is told here: the loop, the start, and the actions that come out of it.
+a scheduler of diffusers take the steps. Those have an adapter of their own, which tells of steps
+and of what is in them; here is told what the policy alone knows: the start, and the actions.
 """
 
 from __future__ import annotations
 
-from gradprobe.capture.stage_selectors import Adapter, Clock, Keep, Selector
+from gradprobe.capture.stage_selectors import Adapter, Keep, Selector
 
 FILES = (
     "diffusion_transformer_hybrid_image_policy.py",
@@ -26,13 +26,8 @@ def _stage(name: str, file: str, function: str, variable: str, keep: Keep = "eac
 
 ADAPTER = Adapter(
     "diffusion_policy",
-    selectors=tuple(
-        selector
-        for file in FILES
-        for selector in (
-            _stage("start_state", file, _SAMPLE, "trajectory", "first of call"),
-            _stage("final_output", file, _PREDICT, "action_pred"),
-        )
+    selectors=(
+        *(_stage("start_state", file, _SAMPLE, "trajectory", "first of call") for file in FILES),
+        *(_stage("final_output", file, _PREDICT, "action_pred") for file in FILES),
     ),
-    clocks=tuple(Clock(file, _SAMPLE, "t", sigma="t") for file in FILES),
 )
