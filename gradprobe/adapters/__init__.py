@@ -13,7 +13,13 @@ from gradprobe.registry import Registry
 packages = Registry(
     "gradprobe.adapters",
     {
+        "azula": "gradprobe.adapters.azula:ADAPTER",
+        "denoising_diffusion_pytorch": "gradprobe.adapters.denoising_diffusion_pytorch:ADAPTER",
         "diffusers": "gradprobe.adapters.diffusers:ADAPTER",
+        "flow_matching": "gradprobe.adapters.flow_matching:ADAPTER",
+        "k_diffusion": "gradprobe.adapters.k_diffusion:ADAPTER",
+        "torchdiffeq": "gradprobe.adapters.torchdiffeq:ADAPTER",
+        "torchsde": "gradprobe.adapters.torchsde:ADAPTER",
     },
 )
 

@@ -31,14 +31,18 @@ def _stage(
 ADAPTER = Adapter(
     "torchdiffeq",
     selectors=(
-        _stage("start_state", _FIXED, "FixedGridODESolver.integrate", "y0", "t[0]", "first of call"),
+        _stage(
+            "start_state", _FIXED, "FixedGridODESolver.integrate", "y0", "t[0]", "first of call"
+        ),
         _stage("step_input", "torchdiffeq._impl.fixed_*", "*._step_func", "y0", "t0"),
         _stage("step_output", _FIXED, "FixedGridODESolver.integrate", "y1", "t1"),
         _stage("start_state", _ADAPTIVE, f"{_SOLVER}.__init__", "y0"),
         _stage("step_input", _ADAPTIVE, f"{_SOLVER}._adaptive_step", "y0", "t0", "first of step"),
         # Called for accepted steps alone. The solver still holds the state before this step.
         _stage("step_output", _ADAPTIVE, f"{_SOLVER}._interp_fit", "y1"),
-        _stage("final_output", "torchdiffeq._impl.odeint", "odeint", "solution", None, "first of call"),
+        _stage(
+            "final_output", "torchdiffeq._impl.odeint", "odeint", "solution", None, "first of call"
+        ),
     ),
     clocks=(
         Clock(_FIXED, "FixedGridODESolver.integrate", "t0", sigma="t0"),

@@ -36,7 +36,9 @@ ADAPTER = Adapter(
         _stage("f_prime", _METHODS, "*.step", "f_prime"),
         _stage("g_prod", _METHODS, "*.step", "g_prod", "t0"),
         _stage("g_prod_prime", _METHODS, "*.step", "g_prod_prime"),
-        _stage("step_output", _SOLVER, "BaseSDESolver.integrate", "curr_y", "next_t", "last of step"),
+        _stage(
+            "step_output", _SOLVER, "BaseSDESolver.integrate", "curr_y", "next_t", "last of step"
+        ),
         _stage("final_output", "torchsde._core.sdeint", "sdeint", "ys", None, "first of call"),
         _stage("final_output", "torchsde._core.adjoint", "sdeint_adjoint", "ys"),
     ),
