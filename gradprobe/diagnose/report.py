@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradprobe.diagnose.allow import Allowed, accept, stale
+from gradprobe.diagnose.calls import Through, rows_of, through
 from gradprobe.diagnose.engine import findings_of
 from gradprobe.diagnose.stages import stages_of
 from gradprobe.diagnose.verdict import layers_of, verdict_of, worst
@@ -53,14 +54,16 @@ def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
     verdict = _verdict(trace, judged)
     root = _root(trace, judged)
     views = [j.view for j in judged]
+    calls = [through(j.view, j.findings) for j in judged]
+    leaves = tuple(_leaf(trace, j, c) for j, c in zip(judged, calls, strict=True))
     unseen = [*trace.unseen, *stale(findings, allowed)]
     if not judged and verdict != "no-root":
         unseen.append("no tensor was found that the program wants a gradient of: name one (--leaf)")
     return Report(
         environment=trace.environment,
         verdict=verdict,
-        headline=_headline(verdict, judged, findings, root),
-        leaves=tuple(_leaf(trace, j) for j in judged),
+        headline=_headline(verdict, leaves, findings, root),
+        leaves=leaves,
         root=root,
         stages=stages_of(trace, views),
         findings=tuple(findings),
@@ -68,6 +71,7 @@ def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
         unseen=tuple(unseen),
         cost=Cost(trace.record_bytes, trace.seconds, time.perf_counter() - began),
         picture=picture_of(views[0], findings) if views else picture_of(None, ()),
+        calls=rows_of(views, calls),
         autograd_dot=trace.autograd_dot,
     )
 
@@ -112,7 +116,7 @@ def _root(trace: Trace, judged: Sequence[Judged]) -> Root | None:
     return Root(last.name, last.at, last.passed.how if last.passed is not None else "named")
 
 
-def _leaf(trace: Trace, judged: Judged) -> Leaf:
+def _leaf(trace: Trace, judged: Judged, calls: Sequence[Through]) -> Leaf:
     mark = judged.view.leaf
     meta = trace.values.describe(mark.values[0])
     return Leaf(
@@ -123,7 +127,7 @@ def _leaf(trace: Trace, judged: Judged) -> Leaf:
         device=meta.device,
         requires_grad=mark.requires_grad,
         verdict=judged.verdict,
-        layers=layers_of(judged.view, judged.findings, judged.verdict),
+        layers=layers_of(judged.view, judged.findings, judged.verdict, calls),
         grad=judged.view.grad,
     )
 
@@ -141,20 +145,23 @@ def _counts(trace: Trace, views: Sequence[View]) -> Counts:
 
 
 def _headline(
-    verdict: Verdict, judged: Sequence[Judged], findings: Sequence[Finding], root: Root | None
+    verdict: Verdict, leaves: Sequence[Leaf], findings: Sequence[Finding], root: Root | None
 ) -> str:
     """The one sentence: what happened to which leaf, and where."""
     if verdict == "no-root":
         return "no-root: the program never called backward; name the tensor to start at (--root)"
-    if not judged:
+    if not leaves:
         if verdict == "flows":
             return "flows: backward ran, but no leaf was found; name one (--leaf)"
         return f"{verdict}: nothing that feeds {root.name if root else 'the root'} requires grad"
-    leaf, name = judged[0].view.leaf.name, root.name if root else "the root"
+    leaf, name = leaves[0].name, root.name if root else "the root"
+    complete = leaves[0].layers.complete
     if verdict == "flows":
         return f"flows: gradient of {name} reaches {leaf}, and no way to it is cut"
     what = {
-        "partial": f"gradient reaches {leaf}, but not along every way",
+        "partial": complete.sentence
+        if complete.calls and complete.answer == "no"
+        else f"gradient reaches {leaf}, but not along every way",
         "broken": f"no gradient reaches {leaf}",
         "zero": f"{leaf}'s gradient is exactly zero",
         "nonfinite": f"{leaf}'s gradient is not finite",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gradprobe.diagnose.calls import Through, loss_in
 from gradprobe.graph.view import View
 from gradprobe.records.op import Kind
 from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers, Verdict
@@ -32,9 +33,12 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
     return min(verdicts, key=VERDICTS.index)
 
 
-def layers_of(view: View, findings: Sequence[Finding], verdict: Verdict) -> Layers:
+def layers_of(
+    view: View, findings: Sequence[Finding], verdict: Verdict, calls: Sequence[Through]
+) -> Layers:
     """Connected, complete, healthy: each with the sentence that says why."""
-    return Layers(_connected(view), _complete(view, findings), _healthy(view, verdict))
+    complete = _complete(view, findings, calls)
+    return Layers(_connected(view), complete, _healthy(view, verdict))
 
 
 def _connected(view: View) -> Layer:
@@ -46,30 +50,31 @@ def _connected(view: View) -> Layer:
     return Layer("yes", f"an autograd path leads from {root} to {leaf}")
 
 
-def _complete(view: View, findings: Sequence[Finding]) -> Complete:
-    calls = view.steps.calls
-    live = sum(1 for c in calls if any(v in view.flow.connected for v in c.outputs))
-    if not view.total:
-        # A call that is connected to the leaf counts only if the root is connected to the call.
-        lost = [f for f in findings if f.severity != "note" and f.code != _UNEXPLAINED]
-        if calls and live < len(calls):
-            return Complete(
-                "no", f"{live} of {len(calls)} denoiser calls carry gradient", live, len(calls)
-            )
-        if lost:
-            ways = "one way" if len(lost) == 1 else f"{len(lost)} ways"
-            verb = "carries" if len(lost) == 1 else "carry"
-            sentence = f"{ways} from {view.leaf.name} to {view.root_name} {verb} no gradient"
-            return Complete("no", sentence, live if calls else None, len(calls) or None)
-        if calls:
-            sentence = f"all {len(calls)} denoiser calls carry gradient"
-            return Complete("yes", sentence, live, len(calls))
-        if any(view.trace.ops.callee_of(op).kind is Kind.UNSEEN for op in view.flow.ops):
-            return Complete("unknown", "part of the way ran in code that could not be seen")
-        return Complete("yes", "every way that was seen carries gradient")
-    if not calls:
-        return Complete("no", "no gradient arrives at all")
-    return Complete("no", "no gradient arrives through any denoiser call", 0, len(calls))
+def _complete(view: View, findings: Sequence[Finding], calls: Sequence[Through]) -> Complete:
+    count = len(calls)
+    if view.total:
+        if not calls:
+            return Complete("no", "no gradient arrives at all")
+        return Complete("no", "no gradient arrives through any denoiser call", 0, count)
+    live = sum(one.left == "yes" for one in calls)
+    counted = (live, count) if calls else (None, None)
+    through = loss_in(calls, view)
+    if through is not None:
+        return Complete("no", through, *counted)
+    lost = [f for f in findings if f.severity != "note" and f.code != _UNEXPLAINED]
+    if lost:
+        ways = "one way" if len(lost) == 1 else f"{len(lost)} ways"
+        verb = "carries" if len(lost) == 1 else "carry"
+        sentence = f"{ways} from {view.leaf.name} to {view.root_name} {verb} no gradient"
+        return Complete("no", sentence, *counted)
+    if live < count:
+        sentence = f"{live} of {count} denoiser calls are known to carry gradient"
+        return Complete("unknown", sentence, *counted)
+    if calls:
+        return Complete("yes", f"all {count} denoiser calls carry gradient", *counted)
+    if any(view.trace.ops.callee_of(op).kind is Kind.UNSEEN for op in view.flow.ops):
+        return Complete("unknown", "part of the way ran in code that could not be seen")
+    return Complete("yes", "every way that was seen carries gradient")
 
 
 def _healthy(view: View, verdict: Verdict) -> Layer:

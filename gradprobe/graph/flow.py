@@ -104,16 +104,15 @@ def _forward(
         between_ops.append(op)
         for value in dict.fromkeys(from_leaf):
             users.setdefault(value, []).append(op)
-        carriers = _carriers(data, op, from_leaf)
-        live = next((value for value in carriers if value in connected), None)
+        carrying = carriers(data, op, from_leaf)
+        live = next((value for value in carrying if value in connected), None)
         alive_before = [value for value in from_leaf if value in connected]
-        missed = _missed(data, op, carriers, alive_before)
+        missed = _missed(data, op, carrying, alive_before)
         for value in data.outputs(op):
             if value not in feeding or value in sources:
                 continue
             between.add(value)
-            # A value that is a leaf has no history, whatever it was made from.
-            if live is not None and flags[value] & (REQUIRES_GRAD | LEAF) == REQUIRES_GRAD:
+            if live is not None and has_history(data, value):
                 connected.add(value)
                 if missed is not None:
                     cuts.append(Cut(op, missed, value))
@@ -136,29 +135,34 @@ def _forward(
     )
 
 
-def _carriers(data: Dataflow, op: int, from_leaf: list[int]) -> list[int]:
-    """The inputs to which gradient of the results goes: of a Function, its arguments.
+def has_history(data: Dataflow, value: int) -> bool:
+    """Whether autograd knows what a value was made from. A leaf has no history, whatever it was."""
+    return data.trace.values.flags[value] & (REQUIRES_GRAD | LEAF) == REQUIRES_GRAD
+
+
+def carriers(data: Dataflow, op: int, inputs: Sequence[int]) -> Sequence[int]:
+    """Those of an op's inputs to which gradient of its results goes: of a Function, its arguments.
 
     A write that autograd did not follow leaves the history of what was written as it stood.
     """
     call = data.functions.get(op)
     if call is not None:
-        return [v for v in from_leaf if v in call.explicit and v not in call.none_for]
+        return [v for v in inputs if v in call.explicit and v not in call.none_for]
     ops = data.trace.ops
     if not ops.flags_of(op) & (GRAD_OFF | UNTRACKED):
-        return from_leaf
+        return inputs
     if ops.callee_of(op).kind not in (Kind.WRITE, Kind.ALIAS):
         return []
     written = ops.inputs_of(op)[0]
-    return [v for v in from_leaf if v == written]
+    return [v for v in inputs if v == written]
 
 
-def _missed(data: Dataflow, op: int, carriers: list[int], alive: list[int]) -> int | None:
+def _missed(data: Dataflow, op: int, carrying: Sequence[int], alive: list[int]) -> int | None:
     """An input whose part in the result autograd does not know of, though the result is live."""
     if op in data.functions or not alive:
         return None
     flags = data.trace.ops.flags_of(op)
-    lost = next((value for value in alive if value not in carriers), None)
+    lost = next((value for value in alive if value not in carrying), None)
     # With recording off, what was written is not what its history says either.
     return alive[0] if lost is None and flags & GRAD_OFF else lost
 
