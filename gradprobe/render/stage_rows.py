@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
-from gradprobe.records.report import Answer, GradStats, Leaf, Stage
+from gradprobe.records.report import GradStats, Leaf, Stage
 from gradprobe.render.plain import cropped, tensor
+from gradprobe.render.states import APART, LIVE, States, common
 
-LIVE, LOST, MIXED, UNKNOWN = "live", "lost", "partly", "unknown"
-_STATE: dict[Answer, str] = {"yes": LIVE, "no": LOST, "unknown": UNKNOWN}
 _FOLD_FROM = 3  # so many alike steps between two shown ones are worth one row
 _NAME_CELLS = 22
 
@@ -23,6 +22,8 @@ class Row:
     step: str
     name: str
     states: tuple[str, ...]
+    call: str = ""
+    sigma: str = ""
     tensor: str = ""
     grad_fn: str = ""
     norm: str = ""
@@ -30,27 +31,34 @@ class Row:
 
 
 def rows(
-    stages: Sequence[Stage], leaves: Sequence[Leaf], most: int, *, brief: bool = False
+    stages: Sequence[Stage],
+    leaves: Sequence[Leaf],
+    most: int,
+    words: States,
+    *,
+    brief: bool = False,
 ) -> list[Row]:
     """At most `most` rows (and one that counts what is missing), in the order of the stages.
 
     The first and last of a stretch of alike steps stand by themselves, unless it is to be `brief`.
     """
-    names = [leaf.name for leaf in leaves]
+    table = _Table([leaf.name for leaf in leaves], words)
     blocks = [list(group) for _, group in groupby(stages, key=lambda stage: stage.step)]
     found: list[Row] = []
-    for _, alike in groupby(blocks, key=lambda block: _looks(block, names)):
+    for _, alike in groupby(blocks, key=table.looks):
         run = list(alike)
         inner = run[1:-1]
         numbered = run[0][0].step is not None
         if brief and numbered and len(run) > 1:
-            found.append(_folded(run, names))
+            found.append(
+                replace(table.folded(run), sigma=sigma_span(s.sigma for b in run for s in b))
+            )
         elif len(inner) >= _FOLD_FROM and numbered:
-            found += _plain(run[0], names)
-            found.append(_folded(inner, names))
-            found += _plain(run[-1], names)
+            found += table.plain(run[0])
+            found.append(table.folded(inner))
+            found += table.plain(run[-1])
         else:
-            found += [row for block in run for row in _plain(block, names)]
+            found += [row for block in run for row in table.plain(block)]
     if len(found) <= most:
         return found
     left = most // 2
@@ -58,15 +66,66 @@ def rows(
     return [*found[:left], hidden, *found[len(found) - (most - left) :]]
 
 
-def _looks(block: Iterable[Stage], leaves: Sequence[str]) -> object:
-    return [
-        (s.step is None, s.name, _states(s, leaves), s.shape, s.dtype, s.grad_fn, _sound(s.grad))
-        for s in block
-    ]
+@dataclass(frozen=True, slots=True)
+class _Table:
+    leaves: Sequence[str]
+    words: States
 
+    def looks(self, block: Iterable[Stage]) -> object:
+        """What steps must have in common to be one row."""
+        return [
+            (
+                s.step is None,
+                s.name,
+                s.call,
+                self.states(s),
+                s.shape,
+                s.dtype,
+                s.grad_fn,
+                _sound(s.grad),
+            )
+            for s in block
+        ]
 
-def _states(stage: Stage, leaves: Sequence[str]) -> tuple[str, ...]:
-    return tuple(_STATE[stage.connected.get(leaf, "unknown")] for leaf in leaves)
+    def states(self, stage: Stage) -> tuple[str, ...]:
+        return tuple(self.words.of(stage, leaf) for leaf in self.leaves)
+
+    def plain(self, block: Iterable[Stage]) -> list[Row]:
+        return [
+            Row(
+                _number(stage.step),
+                cropped(stage.name, _NAME_CELLS),
+                self.states(stage),
+                _number(stage.call),
+                sigma_span([stage.sigma]),
+                cropped(tensor(stage.dtype, stage.shape), _NAME_CELLS),
+                cropped(self._grad_fn(stage), _NAME_CELLS),
+                "" if stage.grad is None else f"{stage.grad.norm:.2e}",
+            )
+            for stage in block
+        ]
+
+    def _grad_fn(self, stage: Stage) -> str:
+        if stage.grad_fn is not None:
+            return stage.grad_fn
+        if not stage.requires_grad:
+            return "no grad"
+        return "leaf" if stage.is_leaf or stage.name in self.leaves else "?"
+
+    def folded(self, blocks: Sequence[Sequence[Stage]]) -> Row:
+        stages = [stage for block in blocks for stage in block]
+        columns = [self.states(stage) for stage in stages]
+        states = tuple(common(column) for column in zip(*columns, strict=True))
+        norms = [s.grad.norm for s in stages if s.grad is not None]
+        sick = any(_sound(stage.grad) is False for stage in stages)
+        healthy = not sick and all(state in (LIVE, APART) for state in states)
+        return Row(
+            f"{blocks[0][0].step}-{blocks[-1][0].step}",
+            f"{len(blocks)} steps, {'healthy' if healthy else 'alike'}",
+            states,
+            norm=_span(norms),
+            fold=True,
+        )
 
 
 def _sound(grad: GradStats | None) -> bool | None:
@@ -74,48 +133,19 @@ def _sound(grad: GradStats | None) -> bool | None:
     return None if grad is None else not grad.nonfinite and grad.norm > 0
 
 
-def _plain(block: Iterable[Stage], leaves: Sequence[str]) -> list[Row]:
-    return [
-        Row(
-            "" if stage.step is None else str(stage.step),
-            cropped(stage.name, _NAME_CELLS),
-            _states(stage, leaves),
-            cropped(tensor(stage.dtype, stage.shape), _NAME_CELLS),
-            cropped(_grad_fn(stage, leaves), _NAME_CELLS),
-            "" if stage.grad is None else f"{stage.grad.norm:.2e}",
-        )
-        for stage in block
-    ]
+def _number(count: int | None) -> str:
+    return "" if count is None else str(count)
 
 
-def _grad_fn(stage: Stage, leaves: Sequence[str]) -> str:
-    if stage.grad_fn is not None:
-        return stage.grad_fn
-    if not stage.requires_grad:
-        return "no grad"
-    return "leaf" if stage.name in leaves else "?"
+def _sigma(sigma: float) -> str:
+    return f"{sigma:.3g}" if abs(sigma) < 1000 else f"{sigma:.0f}"
 
 
-def _folded(blocks: Sequence[Sequence[Stage]], leaves: Sequence[str]) -> Row:
-    stages = [stage for block in blocks for stage in block]
-    columns = [_states(stage, leaves) for stage in stages]
-    states = tuple(_common(column) for column in zip(*columns, strict=True))
-    norms = [s.grad.norm for s in stages if s.grad is not None]
-    sick = any(_sound(stage.grad) is False for stage in stages)
-    healthy = not sick and all(state == LIVE for state in states)
-    word = "healthy" if healthy else "alike"
-    return Row(
-        f"{blocks[0][0].step}-{blocks[-1][0].step}",
-        f"{len(blocks)} steps, {word}",
-        states,
-        norm=_span(norms),
-        fold=True,
-    )
-
-
-def _common(states: Iterable[str]) -> str:
-    seen = set(states)
-    return seen.pop() if len(seen) == 1 else MIXED
+def sigma_span(sigmas: Iterable[float | None]) -> str:
+    """The sigmas of some steps: that of the first, and that of the last."""
+    known = [_sigma(sigma) for sigma in sigmas if sigma is not None]
+    ends = known[:1] if known[:1] == known[-1:] else [known[0], known[-1]]
+    return "..".join(ends)
 
 
 def _span(norms: Sequence[float]) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text as Line
 from gradprobe.records.report import Certainty, Finding, Leaf, Report, Severity, Verdict
 from gradprobe.render.page import Page
 from gradprobe.render.plain import cropped, tensor, visible
-from gradprobe.render.stage_rows import LIVE, LOST, rows
+from gradprobe.render.stage_section import show_stages
 
 _VERDICT_STYLE: dict[Verdict, str] = {
     "flows": "bold green",
@@ -26,14 +26,11 @@ _SEVERITY_STYLE: dict[Severity, str] = {
     "note": "bold cyan",
 }
 _ANSWER_STYLE = {"yes": "green", "no": "red", "unknown": "yellow"}
-_STATE_STYLE = {LIVE: "green", LOST: "red"}
 _CERTAINTY: dict[Certainty, str] = {"proven": "proven", "suspected": "suspected, not proven"}
 _MOST_FINDINGS = 10
 _MOST_RELATED = 8
 _MOST_LEAVES = 12
 _MOST_UNSEEN = 20
-_STAGE_LEAVES = 3
-_MOST_STAGE_ROWS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ class Text:
             _note(page, finding)
         _more(page, len(notes) - _MOST_FINDINGS, "notes")
         _leaves(page, report)
-        _stages(page, report)
+        show_stages(page, report)
         _unseen(page, report)
         _footer(page, report)
         return page.text
@@ -166,34 +163,6 @@ def _leaf(page: Page, leaf: Leaf) -> None:
         trouble = f", {grad.nonfinite} not finite" if grad.nonfinite else ""
         grid.add_row("  gradient", "", f"{spread}{trouble}, {grad.zero_fraction:.0%} zero")
     page.show(grid)
-
-
-def _stages(page: Page, report: Report) -> None:
-    if not report.stages:
-        return
-    leaves = report.leaves[:_STAGE_LEAVES]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for header in ("step", "stage", *(cropped(leaf.name, 12) for leaf in leaves)):
-        table.add_column(header, overflow="crop", no_wrap=True)
-    for header in ("tensor", "grad_fn", "|grad|"):  # what gives way is the name of the grad_fn
-        table.add_column(header, overflow="crop", no_wrap=header != "grad_fn")
-    for row in rows(report.stages, leaves, _MOST_STAGE_ROWS, brief=report.verdict == "flows"):
-        states = [Line(state, style=_STATE_STYLE.get(state, "yellow")) for state in row.states]
-        states += [Line("")] * (len(leaves) - len(states))
-        table.add_row(
-            row.step,
-            Line(row.name),
-            *states,
-            Line(row.tensor),
-            Line(row.grad_fn),
-            row.norm,
-            style="dim" if row.fold else "",
-        )
-    page.blank()
-    start = ", ".join(cropped(leaf.name, 24) for leaf in leaves) or "the first stage"
-    end = "the last" if report.root is None else cropped(report.root.name, 24)
-    page.show(Line(f"stages from {start} to {end}", style="bold"))
-    page.show(table)
 
 
 def _unseen(page: Page, report: Report) -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from gradprobe.records.picture import Arrow, Box, Picture
-from gradprobe.records.report import Report
+from gradprobe.records.report import DenoiserCall, GradStats, Report, Stage, ValueStats
 from gradprobe.records.source import Frame, Related
-from tests.render.samples import broken, stage
+from tests.render.samples import broken
 
 SNIPPETS = (
     "<b>&amp; \"q\" 'x'",
@@ -41,6 +41,45 @@ FRAMES = st.builds(
     function=TEXTS,
     source=TEXTS,
 )
+ANSWERS = st.sampled_from(("yes", "no", "unknown"))
+FLOATS = st.floats(allow_nan=True, allow_infinity=True)
+COUNTS = st.integers(0, 10**18)
+
+
+def records(leaf: str) -> st.SearchStrategy[Stage]:
+    """Hook records of anything; what some know of the leaf, others do not."""
+    return st.builds(
+        Stage,
+        name=st.sampled_from(("denoised_output", "step_noise", leaf)) | TEXTS,
+        step=st.none() | st.integers(-1, 4) | COUNTS,
+        sigma=st.none() | FLOATS,
+        at=st.none() | FRAMES,
+        shape=st.lists(COUNTS, max_size=6).map(tuple),
+        dtype=TEXTS,
+        requires_grad=st.booleans(),
+        grad_fn=st.none() | TEXTS,
+        connected=st.dictionaries(st.just(leaf) | TEXTS, ANSWERS, max_size=2),
+        value=st.none() | st.builds(ValueStats, FLOATS, FLOATS, FLOATS, COUNTS),
+        grad=st.none() | st.builds(GradStats, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, COUNTS),
+        call=st.none() | COUNTS,
+        device=st.none() | TEXTS,
+        is_leaf=st.none() | st.booleans(),
+        version=st.none() | COUNTS,
+        source=st.sampled_from(("declared", "adapted", "discovered")),
+    )
+
+
+def calls(leaf: str) -> st.SearchStrategy[DenoiserCall]:
+    return st.builds(
+        DenoiserCall,
+        step=st.none() | st.integers(0, 4),
+        call=st.integers(0, 2),
+        name=TEXTS,
+        at=st.none() | FRAMES,
+        sigma=st.none() | FLOATS,
+        entered=ANSWERS,
+        left=st.dictionaries(st.just(leaf) | TEXTS, ANSWERS, max_size=2),
+    )
 
 
 @st.composite
@@ -76,7 +115,8 @@ def hostile_reports(draw: st.DrawFn) -> Report:
         report,
         headline=draw(TEXTS),
         leaves=(leaf,),
-        stages=(stage(draw(TEXTS), 0, "no", dtype=draw(TEXTS), grad_fn=draw(TEXTS)),),
+        stages=tuple(draw(st.lists(records(leaf.name), max_size=8))),
+        calls=tuple(draw(st.lists(calls(leaf.name), max_size=6))),
         findings=(finding,),
         unseen=(draw(TEXTS),),
         picture=Picture(boxes, arrows),

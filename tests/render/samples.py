@@ -13,6 +13,7 @@ from gradprobe.records.report import (
     Complete,
     Cost,
     Counts,
+    DenoiserCall,
     Environment,
     Finding,
     GradStats,
@@ -89,8 +90,37 @@ def stage(
         {"z0": answer},
         ValueStats(0.01, 1.02, 3.9, 0),
         grad,
+        call=0 if name == "denoised_output" else None,
+        device="cpu",
+        is_leaf=name == "z0",
+        version=0,
+        source="adapted" if step is not None else "discovered",
     )
     return replace(plain, **more)
+
+
+def steps(
+    count: int, answer: Answer, denoised: Answer | None = None, norm: float | None = None
+) -> list[Stage]:
+    """What a sampler with step noise leaves: state, denoised output and fresh noise of each step.
+
+    `denoised` is the answer for the denoised output where it differs; `norm` that of the first
+    step's gradient.
+    """
+    found = []
+    for step in range(count):
+        grad = None if norm is None else replace(GRAD, norm=norm / (step + 1))
+        convolution = "ConvolutionBackward0" if (denoised or answer) == "yes" else None
+        found.append(stage("step_input", step, answer, grad))
+        found.append(stage("denoised_output", step, denoised or answer, grad_fn=convolution))
+        if step < count - 1:
+            found.append(stage("step_noise", step, "no"))
+    return found
+
+
+def call(step: int | None, entered: Answer, left: Answer, number: int = 0) -> DenoiserCall:
+    sigma = None if step is None else 14.6 / (step + 1)
+    return DenoiserCall(step, number, "InnerModel", DENOISE, sigma, entered, {"z0": left})
 
 
 def leaf(verdict: Verdict, layers: Layers, grad: GradStats | None) -> Leaf:
@@ -133,8 +163,7 @@ def broken() -> Report:
         count=4,
     )
     stages = [stage("z0", None, "yes"), stage("start_state", None, "yes", grad_fn="MulBackward0")]
-    for step in range(4):
-        stages += [stage("denoised_output", step, "no"), stage("state", step, "no")]
+    stages += [*steps(4, "no"), stage("final_output", None, "no"), stage("loss", None, "no")]
     picture = chain(
         [
             Box("leaf", "leaf", "z0", "f32[1, 4, 8, 8]", "live", MADE),
@@ -171,6 +200,7 @@ def broken() -> Report:
         (),
         Cost(61_500, 0.021, 0.004),
         picture,
+        tuple(call(step, "no", "no") for step in range(4)),
     )
 
 
@@ -201,11 +231,8 @@ def partial() -> Report:
         step=0,
         count=50,
     )
-    stages = [stage("z0", None, "yes", GRAD)]
-    for step in range(50):
-        stages.append(stage("denoised_output", step, "yes", grad_fn="ConvolutionBackward0"))
-        stages.append(stage("state", step, "yes", replace(GRAD, norm=0.05 / (step + 1))))
-    stages.append(stage("loss", None, "yes", shape=()))
+    stages = [stage("z0", None, "yes", GRAD), *steps(50, "yes", norm=0.05)]
+    stages += [stage("final_output", None, "yes"), stage("loss", None, "yes", shape=())]
     boxes = (
         Box("leaf", "leaf", "z0", "f32[1, 4, 8, 8]", "live", MADE),
         Box("model", "op", "model", "model(x, sigma)", "live", DENOISE, 0),
@@ -243,16 +270,14 @@ def partial() -> Report:
         findings=(finding,),
         unseen=("2 ops ran in another thread and were not traced.",),
         picture=Picture(boxes, arrows),
+        calls=tuple(call(step, "no", "yes") for step in range(50)),
     )
 
 
 def flows() -> Report:
     """A healthy run of 50 steps."""
-    stages = [stage("z0", None, "yes", GRAD)]
-    for step in range(50):
-        stages.append(stage("denoised_output", step, "yes", grad_fn="ConvolutionBackward0"))
-        stages.append(stage("state", step, "yes", replace(GRAD, norm=0.05 / (step + 1))))
-    stages.append(stage("loss", None, "yes", shape=()))
+    stages = [stage("z0", None, "yes", GRAD), *steps(50, "yes", norm=0.05)]
+    stages += [stage("final_output", None, "yes"), stage("loss", None, "yes", shape=())]
     picture = chain(
         [
             Box("leaf", "leaf", "z0", "f32[1, 4, 8, 8]", "live", MADE),
@@ -281,6 +306,7 @@ def flows() -> Report:
         findings=(),
         unseen=(),
         picture=picture,
+        calls=tuple(call(step, "yes", "yes") for step in range(50)),
     )
 
 
@@ -293,6 +319,7 @@ def empty() -> Report:
         leaves=(),
         root=None,
         stages=(),
+        calls=(),
         findings=(),
         counts=Counts(0),
         picture=Picture(),

@@ -25,6 +25,7 @@ from tests.render.samples import (
     HOME,
     SAMPLES,
     broken,
+    call,
     flows,
     partial,
     stage,
@@ -86,8 +87,8 @@ def test_what_the_probe_took_is_told_with_its_units() -> None:
 
 def test_a_healthy_run_is_short() -> None:
     lines = shown(flows())
-    assert len(lines) <= 16
-    assert "0-49  50 steps, healthy  live" in "\n".join(lines)
+    assert len(lines) <= 22
+    assert "0-48  14.6..0.298  49 steps, healthy  live" in "\n".join(lines)
     assert not any("fix:" in line or "^" in line for line in lines)
 
 
@@ -148,13 +149,93 @@ def test_many_findings_and_stages_stay_a_page() -> None:
 def test_lost_steps_fold_too() -> None:
     stages = tuple(stage("state", step, "no") for step in range(50))
     lines = shown(replace(broken(), stages=stages))
-    assert any(line.startswith("1-48  48 steps, alike  lost") for line in lines)
+    assert any(line.startswith("1-48         48 steps, alike  lost") for line in lines)
 
 
 def test_steps_that_differ_do_not_fold() -> None:
     stages = tuple(stage("state", step, "yes" if step % 2 else "no") for step in range(20))
     lines = shown(replace(broken(), stages=stages))
-    assert sum(" state " in line for line in lines) == 20
+    assert sum(" state  " in line for line in lines) == 20
+
+
+def test_the_strip_stands_above_the_table_and_wraps_before_an_arrow() -> None:
+    lines = shown(broken())
+    first = lines.index("stages from z0 to loss") + 1
+    assert lines[first : first + 5] == [
+        "  z0 --> start_state --x GP102..> [steps 0-2: step_input, denoised_output,",
+        "    step_noise] ..> [step 3: step_input, denoised_output] ..> final_output",
+        "    ..> loss",
+        "",
+        "step  sigma  stage            z0    tensor        grad_fn       |grad|",
+    ]
+    arrows = ("-->", "..>")
+    assert not any(line.endswith(arrows) for line in lines)
+
+
+def test_the_break_of_the_strip_has_its_own_colour() -> None:
+    text = broken().render("text", color=True)
+    assert "\x1b[1;31m--x GP102..>\x1b[0m" in text
+    assert "\x1b[32mstart_state\x1b[0m" in text
+
+
+def test_call_and_sigma_are_columns_where_they_say_something() -> None:
+    def header(report: Report) -> list[str]:
+        return next(line for line in shown(report) if line.startswith("step  ")).split()
+
+    table = ["stage", "z0", "tensor", "grad_fn", "|grad|"]
+    assert header(broken()) == ["step", "sigma", *table]
+    bare = tuple(replace(s, sigma=None) for s in broken().stages)
+    assert header(replace(broken(), stages=bare)) == ["step", *table]
+    second = (*bare, replace(stage("denoised_output", 3, "no"), sigma=None, call=1))
+    assert header(replace(broken(), stages=second)) == ["step", "call", *table]
+
+
+def test_calls_that_gradient_goes_past_have_rows() -> None:
+    lines = shown(partial())
+    first = lines.index("denoiser calls: where gradient came in, and went out")
+    assert lines[first + 1 : first + 4] == [
+        "step  call  sigma        denoiser    gradient",
+        "0-49  0     14.6..0.292  InnerModel  in no, out yes",
+        "",
+    ]
+    assert not any("denoiser calls: where" in line for line in shown(flows()))
+
+
+def test_calls_that_differ_have_rows_of_their_own() -> None:
+    calls = [call(0, "yes", "yes"), call(0, "yes", "no", 1), call(1, "unknown", "yes")]
+    lines = shown(replace(partial(), calls=tuple(calls)))
+    first = lines.index("denoiser calls: where gradient came in, and went out")
+    assert lines[first + 2 : first + 5] == [
+        "0     0     14.6   InnerModel  in yes, out yes",
+        "0     1     14.6   InnerModel  in yes, out no",
+        "1     0     7.3    InnerModel  in unknown, out yes",
+    ]
+
+
+def test_each_leaf_has_its_own_way_out_of_a_call() -> None:
+    (leaf,) = partial().leaves
+    dead = replace(call(0, "yes", "no"), left={"z0": "no", "w": "yes"})
+    report = replace(partial(), leaves=(leaf, replace(leaf, name="w")), calls=(dead,))
+    assert any("in yes, out z0 no, w yes" in line for line in shown(report))
+
+
+def test_many_calls_are_bounded() -> None:
+    calls = tuple(call(i, "yes", "yes" if i % 2 else "no") for i in range(10_000))
+    lines = shown(replace(partial(), calls=calls))
+    assert len(lines) < 120
+    assert any("9976 more rows" in line for line in lines)
+
+
+def test_a_denoiser_that_gradient_misses_is_not_called_healthy() -> None:
+    lines = shown(partial())
+    assert any("47 steps, alike  partly" in line for line in lines)
+    assert sum("denoised_output" in line and " missed " in line for line in lines) == 3
+
+
+def test_fresh_noise_is_no_loss() -> None:
+    lines = shown(flows())
+    assert "49 steps, healthy" in "\n".join(lines)
+    assert not any(" lost " in line for line in lines)
 
 
 def test_notes_are_brief() -> None:

@@ -1,0 +1,174 @@
+"""The stages of a run in one line, from the leaf to the root, and where between them it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from gradprobe.records.report import Leaf, Report, Stage
+from gradprobe.render.plain import cropped
+from gradprobe.render.states import (
+    APART,
+    LIVE,
+    LOST,
+    MISSED,
+    MIXED,
+    UNKNOWN,
+    States,
+    common,
+)
+
+_NAME_CELLS = 24
+_MOST_NAMES = 6  # of one step
+_MOST_PARTS = 12
+_FEWEST = 3  # a leaf and a root alone are told by everything else
+CUT = "cut"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A piece that is not broken over lines, and what gradient does there.
+
+    An `arrow` stands in front of what it leads to; its state `cut` is where gradient is lost.
+    """
+
+    text: str
+    state: str
+    arrow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A stretch of steps that look alike, and what each holds; a stage outside has no `label`."""
+
+    label: str
+    names: tuple[Word, ...]
+
+    @property
+    def state(self) -> str:
+        return common(word.state for word in self.names)
+
+
+def strip(report: Report) -> list[Word]:
+    """The words of the strip, for the leaf that fared worst; none where there is too little.
+
+    Steps stand in brackets. `-->` carries gradient, `--x..>` is where it is lost, and along `..>`
+    there are values only; `-?->` is not known. A stage with an `x` lost it on a way of its own.
+    """
+    if not report.leaves:
+        return []
+    leaf = report.leaves[0]
+    parts = list(_parts(report, leaf))
+    if len(parts) < _FEWEST:
+        return []
+    codes = {f.code for f in report.findings if f.severity == "error" and f.leaf == leaf.name}
+    cut = f"--x {cropped(codes.pop(), 8)}..>" if len(codes) == 1 else "--x..>"
+    return list(_words(_bounded(parts), cut))
+
+
+def _parts(report: Report, leaf: Leaf) -> Iterator[_Part]:
+    others = {other.name for other in report.leaves} - {leaf.name}
+    stages = [s for s in report.stages if s.step is not None or s.name not in others]
+    words = _Words(States.told_by(report), leaf.name)
+    blocks = [(step, list(group)) for step, group in groupby(stages, key=lambda s: s.step)]
+    runs = groupby(
+        (block for step, group in blocks for block in _split(step, group)),
+        key=lambda block: (block[0].step is None, words.of(block)),
+    )
+    for (bare, names), members in runs:
+        alike = list(members)
+        first, last = alike[0][0].step, alike[-1][0].step
+        if not bare:
+            yield _Part(f"step {first}" if first == last else f"steps {first}-{last}", names)
+        elif len(alike) > 1:
+            yield _Part("", (Word(f"{names[0].text} x{len(alike)}", names[0].state),))
+        else:
+            yield _Part("", names)
+
+
+def _split(step: int | None, group: list[Stage]) -> list[list[Stage]]:
+    """The stages of one step together; each one outside of steps by itself."""
+    return [[stage] for stage in group] if step is None else [group]
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    states: States
+    leaf: str
+
+    def of(self, block: Sequence[Stage]) -> tuple[Word, ...]:
+        """What a step holds, in order; of the same name in the same state, how many."""
+        counts: dict[tuple[str, str], int] = {}
+        for stage in block:
+            key = stage.name, self.states.of(stage, self.leaf)
+            counts[key] = counts.get(key, 0) + 1
+        words = [
+            Word(cropped(name, _NAME_CELLS) + (f" x{count}" if count > 1 else ""), state)
+            for (name, state), count in counts.items()
+        ]
+        if len(words) > _MOST_NAMES:
+            rest = words[_MOST_NAMES - 1 :]
+            words[_MOST_NAMES - 1 :] = [Word(f"{len(rest)} more", common(w.state for w in rest))]
+        return tuple(words)
+
+
+def _bounded(parts: Sequence[_Part]) -> list[_Part]:
+    """The two ends, and the parts around the first loss; dots stand for what is left out."""
+    if len(parts) <= _MOST_PARTS:
+        return list(parts)
+    lost = next((i for i, part in enumerate(parts) if part.state in (LOST, MIXED)), 0)
+    ends, around = _MOST_PARTS // 3, range(lost - 1, lost + 2)
+    kept = [i for i in range(len(parts)) if i < ends or i in around or i >= len(parts) - ends]
+    found: list[_Part] = []
+    for before, index in zip([-1, *kept], kept, strict=False):
+        if index > before + 1:
+            hidden = common(part.state for part in parts[before + 1 : index])
+            found.append(_Part("", (Word("...", hidden),)))
+        found.append(parts[index])
+    return found
+
+
+def _words(parts: Sequence[_Part], cut: str) -> Iterator[Word]:
+    before = ""
+    for part, following in zip(parts, [*(p.state for p in parts[1:]), ""], strict=True):
+        if before:
+            yield _arrow(before, part.state, cut)
+        breaks_off = part.state == MIXED and following == LOST and _breaks_off(part)
+        yield from _inside(part, cut if breaks_off else "")
+        before = LOST if breaks_off else part.state
+
+
+def _arrow(before: str, after: str, cut: str) -> Word:
+    if after == LOST:
+        return Word("..>", LOST, True) if before == LOST else Word(cut, CUT, True)
+    return Word("-?->", UNKNOWN, True) if after == UNKNOWN else Word("-->", LIVE, True)
+
+
+def _breaks_off(part: _Part) -> bool:
+    """Whether gradient stops once within a step: from some stage on all are lost."""
+    told = [word.state == LOST for word in part.names if word.state != APART]
+    return any(told) and told == sorted(told)
+
+
+def _inside(part: _Part, cut: str) -> Iterator[Word]:
+    """A part's words; where gradient breaks off within it, the arrow `cut` stands in between."""
+    texts = [word.text if cut else _marked(word, part.state) for word in part.names]
+    states = [word.state for word in part.names]
+    turn = states.index(LOST) if cut else None
+    texts = [f"{text}," if i + 1 != turn else text for i, text in enumerate(texts)]
+    texts[-1] = texts[-1].removesuffix(",")
+    if part.label:
+        texts[0] = f"[{part.label}: {texts[0]}"
+        texts[-1] += "]"
+    for index, (text, state) in enumerate(zip(texts, states, strict=True)):
+        if index == turn:
+            yield Word(cut, CUT, True)
+        yield Word(text, state)
+
+
+def _marked(word: Word, around: str) -> str:
+    """A word with the mark that it needs where the arrow to its part says something else."""
+    if word.state == MISSED or (word.state == LOST and around != LOST):
+        return f"x {word.text}"
+    return f"{word.text} ?" if word.state == UNKNOWN and around != UNKNOWN else word.text
