@@ -161,7 +161,9 @@ def _wire(arrow: Arrow, told: bool, report: Report) -> Wire:
     label = " ".join(filter(None, (mark, tooltip if told else "")))
     if arrow.finding is not None and arrow.finding < len(report.findings):
         finding = report.findings[arrow.finding]
-        tooltip = _tooltip(f"{finding.code} {finding.name}: {finding.message}", finding.at)
+        allowed = " (allowed)" if finding.allowed else ""
+        title = f"{finding.code} {finding.name}{allowed}"
+        tooltip = _tooltip(f"{title}: {finding.message}", finding.at)
     return Wire(arrow.tail, arrow.head, look, arrow.state == "cut", label, tooltip)
 
 

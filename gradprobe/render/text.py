@@ -89,6 +89,7 @@ def _finding(page: Page, finding: Finding) -> None:
     title = Line.assemble(
         (f"{visible(finding.code)} {visible(finding.name)}", style),
         f"  {finding.severity}, {_CERTAINTY[finding.certainty]}",
+        ", allowed" if finding.allowed else "",
     )
     if finding.verified is not None:
         title.append(", and with this line healed the gradient ")
@@ -121,9 +122,8 @@ def _when(finding: Finding) -> str:
 
 
 def _note(page: Page, finding: Finding) -> None:
-    page.show(
-        Line(f"note {visible(finding.code)} {visible(finding.name)}", style=_SEVERITY_STYLE["note"])
-    )
+    title = Line(f"note {visible(finding.code)} {visible(finding.name)}", _SEVERITY_STYLE["note"])
+    page.show(title.append(", allowed") if finding.allowed else title)
     page.place(finding.at)
     page.paragraph(finding.message)
 
