@@ -6,7 +6,6 @@ module imports no torch, and everything in the table is checked before a program
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -192,5 +191,5 @@ def _word(value: object) -> str:
 
 def _shown(file: Path) -> str:
     """The file as a user would name it: relative to the current directory where that is below."""
-    here = Path(os.getcwd())
+    here = Path.cwd()
     return str(file.relative_to(here)) if file.is_relative_to(here) else str(file)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from pathlib import Path
 
 import click
 
 from gradprobe.cli import failure, streams
 from gradprobe.cli.outputs import USAGE, Outputs, output_options
+from gradprobe.config import FAIL_ON, Config, load, nearest
 from gradprobe.errors import UsageError
-from gradprobe.records.report import SEVERITIES, Report
+from gradprobe.records.report import FIND_STAGES, SEVERITIES, Report
 from gradprobe.target import INTERRUPTED, Outcome, parse, run
 
 FINDING, FAILED = 1, 3
@@ -28,6 +30,9 @@ Options stand before TARGET; all that follows it is the program's.
 Exit code: 0 nothing at or above --fail-on; 1 a finding at or above it;
 2 a wrong request; 3 the program failed for a reason of its own;
 130 interrupted (the report of what was seen is still written).
+
+A table [tool.gradprobe] in the nearest pyproject.toml has defaults for these
+options; what stands on the command line wins.
 
 With a --format other than text, the program's standard output goes to
 standard error, so that standard output holds the report alone.
@@ -66,13 +71,39 @@ Examples:
     help="Local variable that is a stage: NAME=FILE_OR_MODULE:FUNCTION:VARIABLE, for example "
     "denoised=sampling.py:sample_euler:denoised. Repeatable.",
 )
+@click.option(
+    "--stages",
+    "find_stages",
+    type=click.Choice(FIND_STAGES),
+    help="Which stages to record: auto, those that a library's adapter or the dataflow shows too; "
+    "declared, those of --stage and gradprobe.tap; none, leaf and root alone. [default: auto]",
+)
+@click.option(
+    "--denoiser",
+    metavar="NAME",
+    help="Which call is the denoiser: a module's class, or the variable, attribute or function "
+    "that is called. [default: the module that is called again and again]",
+)
 @output_options("text")
 @click.option(
+    "--allow",
+    multiple=True,
+    metavar="ENTRY",
+    help="Finding that is accepted: CODE, CODE:FILE or CODE:FILE:FUNCTION. It is shown, and does "
+    "not count. Repeatable.",
+)
+@click.option(
     "--fail-on",
-    type=click.Choice([*SEVERITIES, "never"]),
-    default="error",
+    type=click.Choice(FAIL_ON),
     help="Least severity of a finding that makes the exit code 1 [default: error].",
 )
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    help="Read [tool.gradprobe] from FILE. [default: the nearest pyproject.toml that has it]",
+)
+@click.option("--no-config", is_flag=True, help="Read no pyproject.toml.")
 @click.argument("command", nargs=-1, required=True, metavar="TARGET [ARGS]...")
 def trace(
     command: tuple[str, ...],
@@ -80,17 +111,32 @@ def trace(
     leaves: tuple[str, ...],
     root: str | None,
     stages: tuple[str, ...],
-    fail_on: str,
+    find_stages: str | None,
+    denoiser: str | None,
+    allow: tuple[str, ...],
+    fail_on: str | None,
+    config_file: str | None,
+    no_config: bool,
     outputs: Outputs,
 ) -> int:
     """Run TARGET unedited and name the line where gradient was lost."""
     outputs.check()
+    config = _config(config_file, no_config)
+    fail_on = fail_on or config.fail_on or "error"
+    asked = config.arguments(
+        stages=stages,
+        leaves=leaves or None,
+        root=root,
+        denoiser=denoiser,
+        find_stages=find_stages,
+        allow=allow,
+    )
     target = parse(command[0], as_module=as_module)
 
     from gradprobe.probe import Probe  # imports torch
 
     shown = ("-m", *command) if as_module else command
-    probe = Probe(leaves=leaves, root=root, raw=outputs.raw, stages=stages, command=shown)
+    probe = Probe(**asked, raw=outputs.raw, command=shown)
     process = os.getpid()
     alone = not outputs.for_people
     with streams.report_stream() as stream, streams.aside() if alone else nullcontext():
@@ -116,6 +162,14 @@ def trace(
     if outcome.failed:
         streams.complain(failure.sentence(outcome))
     return exit_code(outcome, report, fail_on, unwritten=bool(failures))
+
+
+def _config(file: str | None, no_config: bool) -> Config:
+    if no_config and file is not None:
+        raise UsageError("--config and --no-config exclude each other: leave one out")
+    if no_config:
+        return Config()
+    return nearest(Path.cwd()) if file is None else load(Path(file))
 
 
 def exit_code(outcome: Outcome, report: Report, fail_on: str, *, unwritten: bool = False) -> int:

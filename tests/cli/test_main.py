@@ -34,6 +34,8 @@ LIGHT = "import sys; from gradprobe.cli import main; code = main(); print('torch
         ["explain", "GP102"],
         ["schema"],
         ["trace", "missing.py"],
+        ["trace", "--allow", "GP101:steps.py:f", "--stage", "a=b.py:f:x", "missing.py"],
+        ["trace", "--config", "absent.toml", "run.py"],
         ["trace", "-o", "graph.gif", "run.py"],
         [],
     ],

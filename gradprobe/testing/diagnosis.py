@@ -1,0 +1,40 @@
+"""The words of a failed assertion: what was lost where, why, and what to do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from gradprobe.errors import UsageError
+from gradprobe.records.report import Finding, Report, Stage
+
+
+def diagnosis(report: Report, leaf: str, picture_dir: Path | None) -> list[str]:
+    """The finding that explains it (or the report's one sentence), its fix, and the picture."""
+    findings = report.findings
+    finding = next((f for f in findings if f.leaf == leaf), findings[0] if findings else None)
+    lines = [report.headline] if finding is None else [fact(finding), f"fix: {finding.fix}"]
+    if picture_dir is not None:
+        name = re.sub(r"[^\w.-]+", "-", f"gradprobe-{leaf}.svg")
+        try:
+            lines.append(f"picture: {report.save(picture_dir / name)}")
+        except UsageError as error:
+            lines.append(f"picture: none, {error}")
+    return lines
+
+
+def fact(finding: Finding) -> str:
+    """One finding: its code, where gradient was lost, where that was caused, and why."""
+    cause = finding.opened_by
+    opened = f", opened by {cause.place}" if cause is not None else ""
+    allowed = " (allowed)" if finding.allowed else ""
+    title = f"{finding.code} {finding.name}{allowed}"
+    return f"{title} at {finding.at.place}{opened}: {finding.message}"
+
+
+def record_of(record: Stage) -> str:
+    """A hook record by name, step, call and place."""
+    step = "" if record.step is None else f" at step {record.step}"
+    call = f", call {record.call}" if record.call else ""
+    place = "" if record.at is None else f" ({record.at.place})"
+    return f"{record.name}{step}{call}{place}"

@@ -1,0 +1,146 @@
+"""A probe for the length of a test, with the settings of its project and the assertions at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from gradprobe.errors import GradientLost, UnknownName, UsageError
+from gradprobe.records.report import FindStages, Report, Severity, Stage
+from gradprobe.testing import assertions
+
+if TYPE_CHECKING:
+    from gradprobe.config import Config
+    from gradprobe.diagnose.allow import Allowed
+    from gradprobe.probe import Probe
+
+
+class ProbedTest:
+    """A probe that is started on demand, and stopped at the latest at the end of the test.
+
+    `config` holds what the project's pyproject.toml asks of every probe.
+    """
+
+    def __init__(self, picture_dir: Path | None = None, config: Config | None = None) -> None:
+        self._picture_dir = picture_dir
+        self._config = config
+        self._probe: Probe | None = None
+        self._running = False
+        self._unmatched: set[Allowed] | None = None
+
+    def start(
+        self,
+        *,
+        leaves: str | Sequence[str] | None = None,
+        root: str | None = None,
+        raw: bool = False,
+        stages: str | Sequence[str] | Mapping[str, str] = (),
+        denoiser: str | None = None,
+        find_stages: FindStages | None = None,
+        allow: str | Sequence[str] = (),
+    ) -> Self:
+        """Begin to record, until `stop`, the end of a `with` over the result, or of the test.
+
+        The arguments are those of `gradprobe.Probe`, and win over the project's settings; `stages`
+        and `allow` add to them. A second start begins anew.
+        """
+        from gradprobe.config import Config
+        from gradprobe.probe import Probe  # imports torch
+
+        self.stop()
+        asked = (self._config or Config()).arguments(
+            leaves=leaves,
+            root=root,
+            stages=stages,
+            denoiser=denoiser,
+            find_stages=find_stages,
+            allow=allow,
+        )
+        self._probe = Probe(**asked, raw=raw)
+        self._probe.start()
+        self._running = True
+        return self
+
+    def stop(self) -> None:
+        """Undo the probe; what it recorded stays. Harmless where none is running."""
+        if self._probe is not None and self._running:
+            self._running = False
+            self._probe.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._probe is not None and self._running:
+            self._running = False
+            self._probe.__exit__(kind, error, traceback)
+
+    def report(self) -> Report:
+        """What was seen so far. Raises `UsageError` before `start`, or for an unknown name."""
+        if self._probe is None:
+            raise UsageError("no probe was started in this test: call gradprobe.start() first")
+        report = self._probe.report()
+        if self._config is not None:
+            left = set(self._config.allow) if self._unmatched is None else self._unmatched
+            self._unmatched = {a for a in left if not any(a.covers(f) for f in report.findings)}
+        return report
+
+    @property
+    def records(self) -> tuple[Stage, ...]:
+        """The hook records so far: plain data, no tensors."""
+        return self.report().stages
+
+    @property
+    def unmatched(self) -> frozenset[Allowed] | None:
+        """What the project allows and no report of this test had; None before the first report."""
+        return None if self._unmatched is None else frozenset(self._unmatched)
+
+    def assert_flows(self, leaf: str = "z0", root: str | None = None) -> None:
+        """`gradprobe.testing.assert_flows` on the report so far."""
+        __tracebackhide__ = True
+        assertions.assert_flows(self._judged(), leaf, root, self._picture_dir)
+
+    def assert_complete(self, leaf: str = "z0", *, calls: int | None = None) -> None:
+        """`gradprobe.testing.assert_complete` on the report so far."""
+        __tracebackhide__ = True
+        assertions.assert_complete(self._judged(), leaf, calls=calls, picture_dir=self._picture_dir)
+
+    def assert_records(
+        self, stage: str, *, steps: Iterable[int] | None = None, count: int | None = None
+    ) -> tuple[Stage, ...]:
+        """`gradprobe.testing.assert_records` on the report so far."""
+        __tracebackhide__ = True
+        return assertions.assert_records(self._judged(), stage, steps=steps, count=count)
+
+    def assert_healthy(
+        self, *stages: str, leaf: str = "z0", max_zero_fraction: float = 1.0
+    ) -> None:
+        """`gradprobe.testing.assert_healthy` on the report so far."""
+        __tracebackhide__ = True
+        assertions.assert_healthy(
+            self._judged(),
+            *stages,
+            leaf=leaf,
+            max_zero_fraction=max_zero_fraction,
+            picture_dir=self._picture_dir,
+        )
+
+    def assert_no_findings(self, at_least: Severity = "warning") -> None:
+        """`gradprobe.testing.assert_no_findings` on the report so far."""
+        __tracebackhide__ = True
+        assertions.assert_no_findings(self._judged(), at_least, picture_dir=self._picture_dir)
+
+    def _judged(self) -> Report:
+        """The report; a name that the program does not have fails the test."""
+        __tracebackhide__ = True
+        try:
+            return self.report()
+        except UnknownName as error:
+            raise GradientLost(str(error)) from None
