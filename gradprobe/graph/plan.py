@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from gradprobe.graph.points import DENOISER, Point, points_of, state_of, turn_at, users_of
+from gradprobe.graph.points import DENOISED, Point, points_of, state_of, turn_at, users_of
 from gradprobe.graph.view import Break, View
 from gradprobe.records.picture import Box, State
 from gradprobe.records.report import Finding
@@ -84,7 +84,7 @@ def plan_of(view: View, findings: Sequence[Finding]) -> Plan:
             return "op", op
         if op not in whole:
             return "fold", None
-        return ("calls", point.turn) if point.label == DENOISER else ("point", op)
+        return ("calls", point.turn) if point.label == DENOISED else ("point", op)
 
     for (kind, _), members in groupby(sorted(near.union(points)), group):
         ops = list(members)

@@ -1,4 +1,7 @@
-"""The points that a picture goes by: marked stages, step inputs, denoiser outputs."""
+"""The points that a picture goes by: stages that are marked, or that the denoiser's calls show.
+
+They have the names that the report's records have.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from gradprobe.records.picture import State
 from gradprobe.records.sampling import ModuleCall
 from gradprobe.records.source import Frame
 
-DENOISER = "denoiser"
+DENOISED, START, INPUT, FINAL = "denoised_output", "start_state", "step_input", "final_output"
 _FAR = 8  # ops between the running state and the denoiser that takes it (a scale, a cat, a cast)
 
 
@@ -58,7 +61,16 @@ def points_of(view: View, users: Mapping[int, Sequence[int]]) -> dict[int, Point
     """All points by their op, in order of time; an op with several names has its first."""
     found: dict[int, Point] = {}
     ops = set(view.flow.ops)
-    for point in (*_stages(view), *_calls(view), *_inputs(view, users)):
+    # One value may be the last step's output and the final one: the ends are told by name.
+    marked = sorted(_stages(view), key=lambda point: point.label not in (START, FINAL))
+    named = {(point.label, point.turn) for point in marked}
+    first = INPUT if any(point.label == START for point in marked) else START
+    seen = (
+        point
+        for point in (*_calls(view), *_inputs(view, users, first))
+        if (point.label, point.turn) not in named
+    )
+    for point in (*marked, *seen):
         if point.op in ops:
             found.setdefault(point.op, point)
     return dict(sorted(found.items()))
@@ -68,7 +80,8 @@ def _stages(view: View) -> Iterator[Point]:
     for mark in view.trace.stages:
         if mark.value in view.flow.between:
             op = view.data.producer[mark.value]
-            turn = turn_at(view, op) if view.steps.calls else mark.step
+            counted = mark.source == "adapted" and mark.step is not None
+            turn = turn_at(view, op) if view.steps.calls and not counted else mark.step
             detail = "" if mark.step is None else f"step {mark.step}"
             state = state_of(view, (mark.value,))
             key = f"stage:{mark.name}:{mark.value}"
@@ -81,7 +94,7 @@ def _calls(view: View) -> Iterator[Point]:
     before: int | None = None
     nth = 0
     for position, (call, step) in enumerate(zip(calls, steps, strict=True)):
-        nth = nth + 1 if step is not None and step == before else 1
+        nth = nth + 1 if step is not None and step == before else 0
         several = step is not None and step in (
             before,
             steps[position + 1] if position + 1 < len(steps) else None,
@@ -95,11 +108,11 @@ def _calls(view: View) -> Iterator[Point]:
         turn = position if step is None else step
         state = state_of(view, call.outputs)
         op = view.data.producer[value]
-        yield Point(op, f"call{position}", DENOISER, detail, state, call.at, step, turn)
+        yield Point(op, f"call{position}", DENOISED, detail, state, call.at, step, turn)
 
 
-def _inputs(view: View, users: Mapping[int, Sequence[int]]) -> Iterator[Point]:
-    """The running state that each step begins with."""
+def _inputs(view: View, users: Mapping[int, Sequence[int]], first: str) -> Iterator[Point]:
+    """The running state that each step begins with; `first` is the name of the first."""
     before: int | None = None
     for position, (call, step) in enumerate(zip(view.steps.calls, view.steps.steps, strict=True)):
         if step is not None and step == before:
@@ -112,7 +125,8 @@ def _inputs(view: View, users: Mapping[int, Sequence[int]]) -> Iterator[Point]:
         unit, turn = ("call", position) if step is None else ("step", step)
         at = view.place_of(op)
         state = state_of(view, (value,))
-        yield Point(op, f"in{turn}", f"{unit} input", f"{unit} {turn}", state, at, step, turn)
+        label = INPUT if position else first
+        yield Point(op, f"in{turn}", label, f"{unit} {turn}", state, at, step, turn)
 
 
 def _state_before(view: View, users: Mapping[int, Sequence[int]], call: ModuleCall) -> int | None:

@@ -172,7 +172,7 @@ def steps_drawn(picture: Picture) -> Iterator[int]:
             first, last = (int(n) for n in re.findall(r"\d+", box.label))
             assert box.detail.startswith(f"{last - first + 1} steps")
             yield from range(first, last + 1)
-        elif box.label == "denoiser":
+        elif box.label == "denoised_output":
             assert box.step is not None
             yield box.step
 
@@ -264,7 +264,8 @@ def test_a_healthy_run_is_one_chain(tmp_path: Path) -> None:
     run = trace(tmp_path, PROGRAMS["healthy"])
     picture = run.report.picture
     labels = [(box.label, box.step) for box in picture.boxes]
-    steps = [(label, k) for k in range(4) for label in ("step input", "denoiser")]
+    steps = [(label, k) for k in range(4) for label in ("step_input", "denoised_output")]
+    steps[0] = ("start_state", 0)
     assert labels == [("z0", None), *steps, ("loss", None)]
     keys = [box.key for box in picture.boxes]
     assert thinned(picture) == tuple(Arrow(tail, head, "live") for tail, head in pairwise(keys))
@@ -275,8 +276,8 @@ def test_steps_far_from_a_cut_fold(step: int, tmp_path: Path) -> None:
     edit = f"denoised = denoised.detach() if i == {step} else denoised"
     picture = trace(tmp_path, LOOP.format(steps=50, edit=edit)).report.picture
     near = {k for k in (0, step - 1, step, step + 1, 49) if 0 <= k < 50}
-    assert boxed(picture, "denoiser") >= near
-    assert boxed(picture, "step input") >= near
+    assert boxed(picture, "denoised_output") >= near
+    assert boxed(picture, "step_input") | boxed(picture, "start_state") >= near
     assert Counter(steps_drawn(picture)) == Counter(range(50))
     assert all(box.state == "live" for box in picture.boxes if box.kind == "fold")
     assert len(picture.boxes) < 25
@@ -291,7 +292,7 @@ def test_any_long_run_is_bounded(edit: str, tmp_path: Path) -> None:
     assert len(picture.boxes) <= 300
     assert len(thinned(picture)) <= 600
     assert Counter(steps_drawn(picture)) == Counter(range(2000))
-    assert boxed(picture, "denoiser") >= {0, 1999}
+    assert boxed(picture, "denoised_output") >= {0, 1999}
 
 
 def test_many_marked_stages_are_bounded(tmp_path: Path) -> None:
@@ -303,11 +304,45 @@ def test_many_marked_stages_are_bounded(tmp_path: Path) -> None:
 
 def test_the_step_input_is_the_state_that_the_sampler_goes_on_with(tmp_path: Path) -> None:
     run = trace(tmp_path, SCALED)
-    inputs = [box for box in run.report.picture.boxes if box.label == "step input"]
+    names = ("start_state", "step_input")
+    inputs = [box for box in run.report.picture.boxes if box.label in names]
     assert [box.step for box in inputs] == [0, 1, 2]
     texts = [box.at.expression for box in inputs if box.at is not None]
     assert texts[0] == "z0 * 5.0"
     assert all(text.startswith("x + (one") for text in texts[1:])
+
+
+TAPPED = (
+    DENOISER
+    + """
+import gradprobe
+
+x = gradprobe.tap("start_state", z0 * 5.0)
+for i in range(3):
+    x = gradprobe.tap("step_input", x + 0.0, step=i)
+    denoised = gradprobe.tap("denoised_output", model(x) * 1.0, step=i)
+    x = gradprobe.tap("step_output", x + (denoised - x) * 0.1, step=i)
+gradprobe.tap("final_output", x)
+x.sum().backward()
+"""
+)
+
+
+def test_what_is_marked_replaces_what_the_calls_show(tmp_path: Path) -> None:
+    picture = trace(tmp_path, TAPPED).report.picture
+    counts = Counter(box.label for box in picture.boxes)
+    assert counts == {
+        "z0": 1,
+        "start_state": 1,
+        "step_input": 3,
+        "denoised_output": 3,
+        "step_output": 2,  # the third is the final output
+        "final_output": 1,
+        "x.sum()": 1,
+    }
+    by_name = Counter(stage.name for stage in trace(tmp_path, TAPPED).report.stages)
+    assert by_name["denoised_output"] >= 3
+    assert set(counts) <= set(by_name)
 
 
 def test_an_arrow_names_the_line_that_is_to_blame(tmp_path: Path) -> None:
@@ -327,8 +362,8 @@ def test_both_ends_of_a_total_break_are_lost(tmp_path: Path) -> None:
 
 def test_two_calls_of_a_step_are_told_apart(tmp_path: Path) -> None:
     picture = trace(tmp_path, HEUN).report.picture
-    details = [box.detail for box in picture.boxes if box.label == "denoiser"]
-    assert details == [f"step {k}, call {n}" for k in range(3) for n in (1, 2)]
+    details = [box.detail for box in picture.boxes if box.label == "denoised_output"]
+    assert details == [f"step {k}, call {n}" for k in range(3) for n in (0, 1)]
 
 
 def test_an_unused_leaf_stands_beside_what_is_used_in_its_place(tmp_path: Path) -> None:
@@ -350,7 +385,7 @@ def test_what_a_solver_means_to_cut_is_not_drawn(tmp_path: Path) -> None:
 
 def test_many_calls_of_a_step_share_a_box(tmp_path: Path) -> None:
     picture = trace(tmp_path, RUNGE_KUTTA).report.picture
-    details = [box.detail for box in picture.boxes if box.label == "denoiser"]
+    details = [box.detail for box in picture.boxes if box.label == "denoised_output"]
     assert details == [f"step {k}, 4 calls" for k in range(3)]
 
 
