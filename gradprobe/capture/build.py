@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 import gradprobe
+from gradprobe.capture.build_stages import sampling
 from gradprobe.capture.grad_mode import Opening
 from gradprobe.capture.leaf_names import LeafNames
 from gradprobe.capture.naming import Naming
@@ -17,7 +18,6 @@ from gradprobe.capture.source_map import SourceMap
 from gradprobe.records.backward import FunctionCall, GradRead, Pass
 from gradprobe.records.op import OpTable
 from gradprobe.records.report import Environment
-from gradprobe.records.sampling import ModuleCall, StageMark
 from gradprobe.records.source import Frame
 from gradprobe.records.tensor import ValueTable
 from gradprobe.records.trace import Region, Trace
@@ -33,6 +33,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
     naming = Naming(sources)
     names = LeafNames(recorder, frames, naming)
     leaves = names.leaves()
+    sampler = sampling(recorder, frames)
     return Trace(
         environment=_environment(command),
         frames=tuple(frames),
@@ -69,23 +70,9 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
             for call in recorder.functions.calls
         ),
         passes=tuple(_passes(recorder, frames, naming)),
-        stages=tuple(_stages(recorder, frames)),
-        calls=tuple(
-            ModuleCall(
-                module=c.module,
-                name=c.name,
-                depth=c.depth,
-                from_op=c.from_op,
-                to_op=c.to_op if c.to_op >= 0 else len(journal.head),
-                inputs=c.inputs,
-                outputs=c.outputs,
-                where=c.where,
-                at=frames[c.place],
-                grad_fn=c.grad_fn,
-                grad=c.stats(),
-            )
-            for c in recorder.modules.calls
-        ),
+        stages=sampler.stages,
+        calls=sampler.calls,
+        ticks=sampler.ticks,
         reads=tuple(_reads(recorder, frames, naming)),
         raised=tuple(recorder.mode.raised),
         stacks=dict(recorder.mode.stacks),
@@ -147,14 +134,6 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
             )
         )
     return found
-
-
-def _stages(recorder: Recorder, frames: Sequence[Frame | None]) -> Iterator[StageMark]:
-    # A leaf that was marked is measured with the other leaves, at each backward.
-    leaves = {v: g for p in recorder.passes.passes for v, g in p.reached.items() if g is not None}
-    for s in recorder.stages:
-        grad = s.stats() or leaves.get(s.value)
-        yield StageMark(s.name, s.step, s.sigma, s.value, s.at_op, frames[s.place], s.grad_fn, grad)
 
 
 def _reads(

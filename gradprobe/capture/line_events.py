@@ -1,28 +1,30 @@
-"""The two ways in which Python lets us see lines pass in chosen functions, and in no others."""
+"""Lines that pass in chosen functions, seen by a tracing function; and who asked to see them."""
 
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Callable, Sequence
-from types import CodeType, FrameType
+from collections.abc import Callable
+from types import FrameType
 from typing import Any, Protocol
 
-from gradprobe.capture.activations import Activation, Choice, forget
+from gradprobe.capture.activations import Activation, Chosen
 
 Tracer = Callable[[FrameType, Any, Any], Any]
-
-_monitoring: Any = getattr(sys, "monitoring", None)
 
 
 class Lookout(Protocol):
     """Who asked to see lines."""
 
     running: bool
+    met: int
 
-    def chosen(self, frame: FrameType) -> Sequence[Choice]: ...
+    def chosen(self, frame: FrameType) -> Chosen: ...
+
+    def activation(self, chosen: Chosen, frame: FrameType, *, running: bool) -> Activation: ...
 
     def look(self, activation: Activation, frame: FrameType) -> None: ...
+
+    def left(self, frame: FrameType) -> None: ...
 
     def say(self, sentence: str) -> None: ...
 
@@ -34,44 +36,73 @@ class Tracing:
         self.tap = tap
         self._previous: Tracer | None = None
         self._entry: Tracer = self._called  # one object, to be known again
+        self._suspended = False
 
     def start(self, frame: FrameType | None) -> None:
         self._previous = sys.gettrace()
-        self._arm(frame)
+        self.widen(frame)
         sys.settrace(self._entry)
 
     def stop(self, frame: FrameType | None) -> None:
         if sys.gettrace() is self._entry:
             sys.settrace(self._previous)
-        else:
+        elif not self._suspended:
             self.tap.say("another tracing function took over: later stages of selectors are absent")
         while frame is not None:
             if isinstance(frame.f_trace, Lines):
                 frame.f_trace = frame.f_trace.behind
             frame = frame.f_back
 
-    def _arm(self, frame: FrameType | None) -> None:
+    def suspend(self) -> bool:
+        """Let only the tracer that was there see what comes next."""
+        if self._suspended or sys.gettrace() is not self._entry:
+            return False
+        self._suspended = True
+        sys.settrace(self._previous)
+        return True
+
+    def resume(self) -> None:
+        """Be in front again, unless the program has installed another tracer meanwhile."""
+        if self._suspended:
+            installed = sys.gettrace()
+            # A debugger that has gone on takes itself away.
+            if installed is None or installed == self._previous:
+                self._suspended = False
+                self._previous = installed
+                sys.settrace(self._entry)
+
+    def widen(self, frame: FrameType | None) -> None:
         """Watch the chosen functions that run already."""
         while frame is not None:
             chosen = self.tap.chosen(frame)
-            if chosen and not isinstance(frame.f_trace, Lines):
-                lines = Lines(self, Activation(chosen, frame, running=True))
-                lines.behind = frame.f_trace
-                frame.f_trace = lines
+            lines = frame.f_trace
+            if chosen and not isinstance(lines, Lines):
+                fresh = Lines(self, self.tap.activation(chosen, frame, running=True))
+                fresh.behind = lines
+                frame.f_trace = fresh
+                self.tap.look(fresh.activation, frame)
+            elif chosen and isinstance(lines, Lines) and lines.activation.chosen is not chosen:
+                lines.activation.widen(chosen, frame, running=True)
+                self.tap.look(lines.activation, frame)
             frame = frame.f_back
 
     def _called(self, frame: FrameType, event: str, arg: Any) -> Any:
         chosen = self.tap.chosen(frame)
+        if not chosen and self._previous is None:
+            return None
         lines = frame.f_trace  # of a generator that goes on; the tracer behind us may overwrite it
         behind = None
         if self._previous is not None:
             behind = self.pass_on(self._previous, frame, event, arg)
         if not chosen:
             return behind
+        self.tap.met += 1
         if not isinstance(lines, Lines):
             # The argument of a RESUME is 0 where a call begins: a generator may have begun earlier.
             running = frame.f_code.co_code[frame.f_lasti + 1] != 0
-            lines = Lines(self, Activation(chosen, frame, running=running))
+            lines = Lines(self, self.tap.activation(chosen, frame, running=running))
+        elif lines.activation.chosen is not chosen:
+            lines.activation.widen(chosen, frame, running=True)
         lines.behind = behind or self._debugger()
         self.tap.look(lines.activation, frame)
         return lines
@@ -84,10 +115,10 @@ class Tracing:
         """
         result = tracer(frame, event, arg)
         installed = sys.gettrace()
-        if installed is not self._entry:
+        if installed is not self._entry and not self._suspended:
             self._previous = installed
             sys.settrace(self._entry)
-            self._arm(frame.f_back)
+            self.widen(frame.f_back)
         return result
 
     def _debugger(self) -> Tracer | None:
@@ -115,104 +146,9 @@ class Lines:
         if not tap.running:  # a generator that outlived the probe
             return None if self.behind is None else self.behind(frame, event, arg)
         tap.look(self.activation, frame)
+        if event == "return":
+            tap.left(frame)
         if self.behind is not None:
             answer = self._tracing.pass_on(self.behind, frame, event, arg)
             self.behind = self.behind if answer is None else answer
         return self
-
-
-class Monitoring:
-    """By `sys.monitoring`, which other tools do not notice."""
-
-    TOOLS = (3, 4, 2, 5)  # those first that no kind of tool has to itself
-
-    def __init__(self, tap: Lookout) -> None:
-        self.tap = tap
-        self._tool = -1
-        self._thread = 0
-        self._watched: dict[int, CodeType] = {}
-        self._activations: dict[int, Activation] = {}
-
-    def start(self, frame: FrameType | None) -> None:
-        free = [tool for tool in self.TOOLS if _monitoring.get_tool(tool) is None]
-        if not free:
-            self.tap.say("stage selectors were not watched: every sys.monitoring tool id is taken")
-            return
-        self._tool = free[0]
-        self._thread = threading.get_ident()
-        _monitoring.use_tool_id(self._tool, "gradprobe")
-        for event, callback in self._callbacks().items():
-            _monitoring.register_callback(self._tool, event, callback)
-        while frame is not None:
-            chosen = self.tap.chosen(frame)
-            if chosen:
-                self._activations[id(frame)] = Activation(chosen, frame, running=True)
-                self._watch(frame.f_code)
-            frame = frame.f_back
-        events = _monitoring.events
-        _monitoring.set_events(self._tool, events.PY_START | events.PY_RESUME)
-        _monitoring.restart_events()  # an earlier probe may have disabled places
-
-    def stop(self, frame: FrameType | None) -> None:
-        if self._tool < 0:
-            return
-        _monitoring.set_events(self._tool, 0)
-        for code in self._watched.values():
-            _monitoring.set_local_events(self._tool, code, 0)
-        for event in self._callbacks():
-            _monitoring.register_callback(self._tool, event, None)
-        _monitoring.free_tool_id(self._tool)
-        self._activations.clear()
-
-    def _callbacks(self) -> dict[int, Callable[..., Any]]:
-        events = _monitoring.events
-        return {
-            events.PY_START: self._started,
-            events.PY_RESUME: self._resumed,
-            events.LINE: self._passed,
-            events.PY_YIELD: self._passed,
-            events.PY_RETURN: self._returned,
-        }
-
-    def _watch(self, code: CodeType) -> None:
-        if id(code) not in self._watched:
-            self._watched[id(code)] = code
-            events = _monitoring.events
-            _monitoring.set_local_events(
-                self._tool, code, events.LINE | events.PY_YIELD | events.PY_RETURN
-            )
-
-    def _started(self, code: CodeType, offset: int) -> Any:
-        frame = sys._getframe(1)
-        # Also where a call that raised left its frame's address behind.
-        self._activations.pop(id(frame), None)
-        return self._seen(frame, running=False)
-
-    def _resumed(self, code: CodeType, offset: int) -> Any:
-        return self._seen(sys._getframe(1), running=True)  # a generator, perhaps older than we are
-
-    def _seen(self, frame: FrameType, *, running: bool) -> Any:
-        chosen = self.tap.chosen(frame)
-        if not chosen:
-            return _monitoring.DISABLE
-        if threading.get_ident() == self._thread:
-            self._watch(frame.f_code)
-            if id(frame) not in self._activations:
-                self._activations[id(frame)] = Activation(chosen, frame, running=running)
-            self._look(frame)
-        return None
-
-    def _passed(self, code: CodeType, *where: Any) -> None:
-        self._look(sys._getframe(1))
-
-    def _returned(self, code: CodeType, *where: Any) -> None:
-        frame = sys._getframe(1)
-        self._look(frame)
-        if threading.get_ident() == self._thread:
-            self._activations.pop(id(frame), None)
-
-    def _look(self, frame: FrameType) -> None:
-        activation = self._activations.get(id(frame))
-        if activation is not None and threading.get_ident() == self._thread:
-            self.tap.look(activation, frame)
-            forget(frame)

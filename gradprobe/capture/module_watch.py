@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import weakref
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from torch import Tensor
@@ -18,10 +19,12 @@ from torch.nn.modules.module import (
 from gradprobe.capture.backward_hooks import as_stats, statistics, watch
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.leaf_watch import LeafWatch
+from gradprobe.capture.quiet_modules import QuietModules
 from gradprobe.capture.torch_internals import NoSubclasses, forget_keywords, history, in_transform
+from gradprobe.capture.value_stats import Number, as_number, values_of
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
-from gradprobe.records.tensor import CONNECTED
+from gradprobe.records.tensor import CONNECTED, DERIVED
 
 # A sampler that is itself a module, a wrapper, the denoiser: calls below these are layers.
 _DEEPEST = 2
@@ -43,6 +46,9 @@ class WatchedCall:
     outputs: tuple[int, ...] = ()
     grad_fn: str | None = None
     measured: Tensor | None = None
+    sigma: Number | None = None
+    values: Tensor | None = None
+    device: str | None = None
 
     def stats(self) -> GradStats | None:
         return None if self.measured is None else as_stats(self.measured)
@@ -51,9 +57,12 @@ class WatchedCall:
 class ModuleWatch:
     """Records the outermost module calls; counts depth for all."""
 
-    def __init__(self, mode: SeeingMode, leaves: LeafWatch) -> None:
+    def __init__(
+        self, mode: SeeingMode, leaves: LeafWatch, quiet: QuietModules | None = None
+    ) -> None:
         self.mode = mode
         self.leaves = leaves
+        self.quiet = quiet
         self.depth = 0
         self.calls: list[WatchedCall] = []
         self._open: list[WatchedCall | None] = []
@@ -78,12 +87,15 @@ class ModuleWatch:
         self.leaves.registered(parameter)
 
     def entering(self, module: Module, args: Any) -> None:
-        if self.mode.pauses:
-            return
+        if not self.mode.pauses:
+            self._enter(module, sys._getframe(1))
+        if self.quiet is not None:
+            self.quiet.entered(module, unrecorded=self.mode.pauses > 0)
+
+    def _enter(self, module: Module, frame: FrameType) -> None:
         call: WatchedCall | None = None
         if self.depth <= _DEEPEST and len(self.calls) < _MOST and self._matters():
             journal = self.mode.journal
-            frame = sys._getframe(1)
             number = self._numbers.get(module)
             if number is None:
                 number = self._numbers[module] = len(self._times)
@@ -109,7 +121,15 @@ class ModuleWatch:
         return around is not None and self._times[around.module] < 2
 
     def left(self, module: Module, args: Any, *rest: Any) -> None:
-        kwargs, output = rest if len(rest) == 2 else ({}, None)  # a forward that raised gives none
+        returned = len(rest) == 2
+        try:
+            kwargs, output = rest if returned else ({}, None)  # a forward that raised gives none
+            self._leave(args, kwargs, output)
+        finally:
+            if self.quiet is not None:
+                self.quiet.left(module, raised=not returned)
+
+    def _leave(self, args: Any, kwargs: Any, output: Any) -> None:
         if self.mode.pauses or not self._open:
             return
         self.depth -= 1
@@ -128,6 +148,10 @@ class ModuleWatch:
         call.inputs = tuple(inputs)
         outputs = list(_tensors(output))
         call.outputs = tuple(self.mode.memory.meet(t, call.place).value for t in outputs)
+        call.sigma = self._sigma(args, kwargs)
+        if outputs:
+            call.values = values_of(outputs[0])
+            call.device = str(outputs[0].device)
         if call.depth == 0 and outputs:
             first = outputs[0]
             node = history(first)
@@ -139,6 +163,24 @@ class ModuleWatch:
                         call.measured = statistics(grad)
 
                 self.handles.append(watch(first, node, measure))
+
+    def _sigma(self, args: Any, kwargs: Any) -> Number | None:
+        """The first number among the arguments of a call: those that are no state."""
+        journal = self.mode.journal
+        seen_state = False
+        for argument in (*args, *kwargs.values()):
+            if isinstance(argument, Tensor):
+                ref = journal.identity.table.get(id(argument))
+                derived = ref is not None and journal.flags[ref.value] & DERIVED
+                if derived or (not seen_state and argument.ndim):
+                    seen_state = True
+                    continue
+                if argument.ndim > 1 and argument.numel() > 1:
+                    continue
+            number = as_number(argument)
+            if number is not None:
+                return number
+        return None
 
 
 def _tensors(output: Any) -> Any:

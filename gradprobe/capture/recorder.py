@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 import torch
@@ -13,7 +11,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from gradprobe.capture import torch_internals
-from gradprobe.capture.backward_hooks import BackwardWatch, as_stats, statistics, watch
+from gradprobe.capture.adapting import AdapterFor, Adapting
+from gradprobe.capture.backward_hooks import BackwardWatch
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.function_watch import FunctionWatch
 from gradprobe.capture.grad_mode import GradMode
@@ -24,9 +23,11 @@ from gradprobe.capture.locals_tap import LocalsTap
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.module_watch import ModuleWatch
 from gradprobe.capture.patches import Patches
-from gradprobe.capture.stage_selectors import Adapter, Selector
+from gradprobe.capture.quiet_modules import QuietModules
+from gradprobe.capture.stage_selectors import Selector
+from gradprobe.capture.stage_watch import StageWatch
 from gradprobe.errors import UsageError
-from gradprobe.records.report import FindStages, GradStats
+from gradprobe.records.report import FindStages
 from gradprobe.stage_marks import Listener, listen
 
 _active: Recorder | None = None
@@ -35,23 +36,6 @@ _active: Recorder | None = None
 # torch's modes have no type annotations.
 _enter: Callable[[Any], Any] = TorchFunctionMode.__enter__
 _leave: Callable[..., None] = TorchFunctionMode.__exit__
-
-
-@dataclass(slots=True)
-class WatchedStage:
-    """One tap while it is written."""
-
-    name: str
-    step: int | None
-    sigma: float | None
-    value: int
-    at_op: int
-    place: int
-    grad_fn: str | None
-    measured: Tensor | None = None
-
-    def stats(self) -> GradStats | None:
-        return None if self.measured is None else as_stats(self.measured)
 
 
 class Recorder:
@@ -65,14 +49,13 @@ class Recorder:
         stages: Sequence[Selector] = (),
         find_stages: FindStages = "auto",
         denoiser: str | None = None,
-        adapter_for: Callable[[str, str], Adapter | None] | None = None,
+        adapter_for: AdapterFor | None = None,
     ) -> None:
         """`adapter_for` is asked for the adapter of a package's name or a file's base name."""
         self.leaf_names = tuple(leaves)
         self.root_name = root
         self.find_stages: FindStages = find_stages
         self.denoiser = denoiser
-        self.adapter_for = adapter_for if find_stages == "auto" else None
         self.unseen: list[str] = []
         self.journal = Journal()
         self.leaves = LeafWatch(self.journal)
@@ -80,15 +63,22 @@ class Recorder:
         self.grad_mode = GradMode(self.journal.stack)
         self.mode = SeeingMode(self.journal, self.grad_mode, self.leaves, self.memory, self.say)
         self.functions = FunctionWatch(self.mode, self.say)
-        self.modules = ModuleWatch(self.mode, self.leaves)
+        self.marks = StageWatch(self.mode, self.memory)
+        self.stages = self.marks.stages
+        self.first_in = self.marks.first_in
+        self.locals: LocalsTap | None = None
+        if stages or (adapter_for is not None and find_stages == "auto"):
+            self.locals = LocalsTap(stages, self.marks.assigned, self.say, self.marks.ticked)
+            self.marks.locals = self.locals
+        if self.locals is not None and adapter_for is not None and find_stages == "auto":
+            adapting = Adapting(adapter_for, self.locals, self.say)
+            self.journal.stack.on_new_code = self.locals.on_new_code = adapting.met
+        quiet = None if self.locals is None else QuietModules(self.locals)
+        self.modules = ModuleWatch(self.mode, self.leaves, quiet)
         self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
-        self.stages: list[WatchedStage] = []
-        self.locals = LocalsTap(stages, self.assigned, self.say) if stages else None
-        self.first_in: dict[int, str] = {}  # values first met in a variable that a selector names
         self.bound: dict[str, int] = {}  # of the names the user gave, what they meant at the end
         self.stance = torch_internals.EagerStance()
         self.seconds = 0.0
-        self._handles: list[Any] = []
         self._patches = Patches()
         self._listener: Listener | None = None
         self._began = 0.0
@@ -116,7 +106,8 @@ class Recorder:
         if self.stance.compiler_loaded():
             self.stance.begin()
         self.modules.install()
-        self._listener = listen(self.tapped)
+        if self.find_stages != "none":
+            self._listener = listen(self.marks.tapped)
         _enter(self.mode)
         self._began = time.perf_counter()
         if self.locals is not None:
@@ -136,12 +127,11 @@ class Recorder:
         _leave(self.mode, None, None, None)
         for namespace in namespaces:
             self._bind(namespace)
-        listen(self._listener)
+        if self.find_stages != "none":
+            listen(self._listener)
         self.modules.remove()
         self.functions.remove()
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        self.marks.remove()
         self.stance.end()
         self._patches.undo()
         _active = None
@@ -153,47 +143,6 @@ class Recorder:
                 ref = self.journal.identity.table.get(id(found))
                 if ref is not None:
                     self.bound.setdefault(name, ref.value)
-
-    def tapped(self, name: str, x: object, step: int | None, sigma: float | None) -> None:
-        """`gradprobe.tap` was called."""
-        if not isinstance(x, Tensor) or self.mode.pauses:
-            return
-        with torch_internals.NoSubclasses():
-            self._mark(name, x, step, sigma, self.journal.stack.here(2))
-
-    def assigned(self, selector: Selector, x: object, frame: FrameType, at: int) -> bool:
-        """The variable that a selector names was assigned by instruction `at` of `frame`."""
-        if not isinstance(x, Tensor) or self.mode.pauses:
-            return False
-        with torch_internals.NoSubclasses():
-            unknown = id(x) not in self.journal.identity.table
-            self._mark(selector.name, x, None, None, self.journal.stack.place_of(frame, at))
-            if unknown:
-                self.first_in[self.stages[-1].value] = selector.variable
-        return True
-
-    def _mark(
-        self, name: str, x: Tensor, step: int | None, sigma: float | None, place: int
-    ) -> None:
-        value = self.memory.meet(x, place).value
-        node = torch_internals.history(x)
-        stage = WatchedStage(
-            name=name,
-            step=step,
-            sigma=None if sigma is None else float(sigma),
-            value=value,
-            at_op=len(self.journal.head),
-            place=place,
-            grad_fn=None if node is None else node.name(),
-        )
-        self.stages.append(stage)
-        if node is not None:
-
-            def measure(grad: Tensor | None) -> None:
-                if grad is not None and not torch_internals.in_transform(grad):
-                    stage.measured = statistics(grad)
-
-            self._handles.append(watch(x, node, measure))
 
     def _wrap_compile(self, original: Any) -> Any:
         def compile(*args: Any, **kwargs: Any) -> Any:

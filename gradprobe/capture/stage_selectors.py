@@ -1,14 +1,12 @@
-"""Stage selectors: which function's which variable is a stage, and what to say of one unmatched."""
+"""Stage selectors and clocks: which function's which variable is a stage, or begins a step."""
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from types import CodeType, FrameType
-from typing import Any, Literal
+from fnmatch import fnmatchcase
+from typing import Literal
 
 from gradprobe.errors import UsageError
 from gradprobe.records.report import Source
@@ -47,9 +45,7 @@ class Selector:
 
     def covers(self, file: str, module: str) -> bool:
         """Whether code of this file and module is meant."""
-        if not self.place.endswith(".py"):
-            return self.place == module
-        return f"/{file.replace(os.sep, '/')}".endswith(f"/{self.place.removeprefix('./')}")
+        return covers(self.place, file, module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,95 +119,15 @@ def _is_special(part: str) -> bool:
     return part.startswith("<") and part.endswith(">")
 
 
+def covers(place: str, file: str, module: str) -> bool:
+    """Whether `place`, of a selector or a clock, means code of this file and module."""
+    if not place.endswith(".py"):
+        return place == module or ("*" in place and fnmatchcase(module, place))
+    path = f"/{file.replace(os.sep, '/')}"
+    ending = f"/{place.removeprefix('./')}"
+    return path.endswith(ending) or ("*" in place and fnmatchcase(path, f"*{ending}"))
+
+
 def plain(qualname: str) -> str:
     """A function's qualified name as users write it."""
     return qualname.replace("<locals>.", "")
-
-
-class Search:
-    """Finds the code that the selectors mean, and keeps what a report on the others needs."""
-
-    def __init__(self, selectors: Sequence[Selector]) -> None:
-        self.selectors = selectors
-        self.matched: set[Selector] = set()  # those whose variable became a stage
-        self._places: set[tuple[str, str]] = set()  # file and module of all code that ran
-        self._functions: dict[Selector, dict[str, bool]] = {s: {} for s in selectors}
-        self._variables: dict[Selector, set[str]] = {}
-
-    def chosen(self, frame: FrameType) -> tuple[Selector, ...]:
-        """Those selectors that name a variable of the function of `frame`."""
-        code = frame.f_code
-        module = _module(frame.f_globals)
-        self._places.add((code.co_filename, module))
-        found = []
-        for selector in self.selectors:
-            if not selector.covers(code.co_filename, module):
-                continue
-            known = self._functions[selector]
-            for function in _within(code):
-                known.setdefault(function, False)
-            name = plain(code.co_qualname)
-            known[name] = True
-            if name == selector.function:
-                variables = variables_of(code)
-                self._variables.setdefault(selector, set()).update(variables)
-                if selector.variable in variables:
-                    found.append(selector)
-        return tuple(found)
-
-    def unmatched(self) -> Iterator[str]:
-        """A sentence for each selector that gave no stage, with the nearest names there are."""
-        for selector in self.selectors:
-            if selector not in self.matched:
-                yield f"stage selector {selector}: {self._why(selector)}"
-
-    def _why(self, selector: Selector) -> str:
-        place, function = selector.place, selector.function
-        functions = self._functions[selector]
-        if not functions:
-            return f"no code of {place} ran{_nearest(place, set(self._like(place)), 0.8)}"
-        if function not in functions:
-            return f"no function {function} in {place}{_nearest(function, functions)}"
-        if not functions[function]:
-            return f"{function} in {place} was not called"
-        variables = self._variables[selector]
-        if selector.variable not in variables:
-            near = _nearest(selector.variable, variables)
-            return f"no variable {selector.variable} in {function}{near}"
-        return f"no tensor was assigned to {selector.variable} in {function}"
-
-    def _like(self, place: str) -> Iterator[str]:
-        """What ran, named as `place` is: modules, or endings of paths with as many parts."""
-        for file, module in self._places:
-            if module.startswith("gradprobe.capture"):
-                continue  # no sampler of anybody's
-            if place.endswith(".py"):
-                yield "/".join(file.replace(os.sep, "/").split("/")[-len(place.split("/")) :])
-            elif module:
-                yield module
-
-
-def variables_of(code: CodeType) -> set[str]:
-    """Names that code of this object can bind; of a module or class body, all that it names."""
-    names = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
-    return names if code.co_flags & inspect.CO_OPTIMIZED else names | {*code.co_names}
-
-
-def _within(code: CodeType) -> Iterator[str]:
-    """The functions that are defined inside `code`, at any depth."""
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield plain(constant.co_qualname)
-            yield from _within(constant)
-
-
-def _module(names: Mapping[str, Any]) -> str:
-    """The module's name; of a program run by `python -m`, the name that it was asked for by."""
-    spec = names.get("__spec__")
-    found = getattr(spec, "name", None) or names.get("__name__")
-    return found if isinstance(found, str) else ""
-
-
-def _nearest(name: str, known: Mapping[str, bool] | set[str], alike: float = 0.6) -> str:
-    near = get_close_matches(name, sorted(known), n=3, cutoff=alike)
-    return f"; nearest: {', '.join(near)}" if near else ""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.autograd
 from torch import Tensor
 from torch.nn.modules import module as _module
+from torch.utils._python_dispatch import _disable_current_modes
 
 # The number of autograd nodes made so far in this thread; it grows by one a node.
 node_counter: Callable[[], int] = torch._C._autograd._get_sequence_nr
@@ -19,9 +21,40 @@ is_grad_enabled: Callable[[], bool] = torch._C.is_grad_enabled
 
 # While this is on, reading a tensor subclass's attributes does not call its `__torch_function__`.
 NoSubclasses: Any = torch._C.DisableTorchFunctionSubclass
-
 # Whether a tensor belongs to a running `torch.func` transform (grad, vmap, jacrev).
 in_transform: Callable[[Any], bool] = torch._C._functorch.is_functorch_wrapped_tensor
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """What torch does inside is not the program's: no mode of ours or of the program sees it."""
+    with torch._C.DisableTorchFunction():
+        if torch._C._len_torch_dispatch_stack():
+            with _disable_current_modes():
+                yield
+        else:
+            yield
+
+
+def has_numbers(tensor: Tensor) -> bool:
+    """Whether the elements can be computed with now, as the program's own and unseen by it.
+
+    Not so of meta, fake and sparse tensors and those of a running transform, and not while
+    `torch.jit.trace` or a CUDA graph records what is done.
+    """
+    return (
+        tensor.layout is torch.strided
+        and tensor.device.type != "meta"
+        and type(tensor).__torch_dispatch__ is Tensor.__torch_dispatch__
+        and not tensor.is_nested
+        and not in_transform(tensor)
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and torch._C._get_tracing_state() is None
+        and not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())
+        # An emptied storage, as sharded parameters have it.
+        and tensor.untyped_storage().size() > 0
+    )
+
 
 # The module whose `_engine_run_backward` both `backward` and `grad` call.
 engine_owner: Any = torch.autograd
@@ -53,6 +86,22 @@ def has_history(tensor: Tensor) -> bool:
         return not tensor.is_leaf
     except RuntimeError:
         return False
+
+
+def is_leaf(tensor: Tensor) -> bool | None:
+    """`tensor.is_leaf`; None of a view that torch does not answer for (see `history`)."""
+    try:
+        return bool(tensor.is_leaf)
+    except RuntimeError:
+        return None
+
+
+def version(tensor: Tensor) -> int | None:
+    """How often the tensor's memory was written; inference tensors do not count."""
+    try:
+        return int(tensor._version)
+    except RuntimeError:
+        return None
 
 
 class EagerStance:

@@ -665,7 +665,8 @@ def test_the_stages_of_a_real_sampler() -> None:
         return z0.grad
     plain = sample()
     place = "k_diffusion/sampling.py:sample_euler"
-    with Probe(stages={"denoised": place + ":denoised", "d": place + ":d"}) as probe:
+    stages = {"denoised": place + ":denoised", "d": place + ":d"}
+    with Probe(stages=stages, find_stages="declared") as probe:
         assert torch.equal(sample(), plain)
     print(json.dumps([
         [s.name, s.at.source.strip(), s.shape, list(s.connected.values()), s.grad is not None]
