@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradprobe.diagnose.allow import Allowed, accept, stale
-from gradprobe.diagnose.calls import Through, rows_of, through
+from gradprobe.diagnose.calls import Through, loss_in, rows_of, through
 from gradprobe.diagnose.engine import findings_of
 from gradprobe.diagnose.stages import stages_of
 from gradprobe.diagnose.verdict import layers_of, verdict_of, worst
@@ -56,13 +56,14 @@ def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
     views = [j.view for j in judged]
     calls = [through(j.view, j.findings) for j in judged]
     leaves = tuple(_leaf(trace, j, c) for j, c in zip(judged, calls, strict=True))
+    in_calls = loss_in(calls[0], views[0]) if views else None
     unseen = [*trace.unseen, *stale(findings, allowed)]
     if not judged and verdict != "no-root":
         unseen.append("no tensor was found that the program wants a gradient of: name one (--leaf)")
     return Report(
         environment=trace.environment,
         verdict=verdict,
-        headline=_headline(verdict, leaves, findings, root),
+        headline=_headline(verdict, leaves, findings, root, in_calls),
         leaves=leaves,
         root=root,
         stages=stages_of(trace, views),
@@ -145,9 +146,13 @@ def _counts(trace: Trace, views: Sequence[View]) -> Counts:
 
 
 def _headline(
-    verdict: Verdict, leaves: Sequence[Leaf], findings: Sequence[Finding], root: Root | None
+    verdict: Verdict,
+    leaves: Sequence[Leaf],
+    findings: Sequence[Finding],
+    root: Root | None,
+    in_calls: str | None,
 ) -> str:
-    """The one sentence: what happened to which leaf, and where."""
+    """The one sentence: what happened to which leaf, and where. `in_calls`: of the denoiser."""
     if verdict == "no-root":
         return "no-root: the program never called backward; name the tensor to start at (--root)"
     if not leaves:
@@ -155,13 +160,10 @@ def _headline(
             return "flows: backward ran, but no leaf was found; name one (--leaf)"
         return f"{verdict}: nothing that feeds {root.name if root else 'the root'} requires grad"
     leaf, name = leaves[0].name, root.name if root else "the root"
-    complete = leaves[0].layers.complete
     if verdict == "flows":
         return f"flows: gradient of {name} reaches {leaf}, and no way to it is cut"
     what = {
-        "partial": complete.sentence
-        if complete.calls and complete.answer == "no"
-        else f"gradient reaches {leaf}, but not along every way",
+        "partial": in_calls or f"gradient reaches {leaf}, but not along every way",
         "broken": f"no gradient reaches {leaf}",
         "zero": f"{leaf}'s gradient is exactly zero",
         "nonfinite": f"{leaf}'s gradient is not finite",
