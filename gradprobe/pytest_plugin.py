@@ -54,7 +54,7 @@ def _gradprobe_config(pytestconfig: pytest.Config) -> Config:
     try:
         return nearest(pytestconfig.rootpath, shared=True)
     except UsageError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def pytest_terminal_summary(

@@ -161,3 +161,75 @@ def test_the_fixture_in_a_run_of_pytest(pytester: pytest.Pytester) -> None:
     assert "<svg" in Path(picture[1]).read_text()
     assert "KeyError: 'mine'" in shown
     assert "def assert_flows" not in shown  # our own frames are hidden
+
+
+SETTINGS = """
+[tool.gradprobe]
+allow = ["GP301:test_samplers.py:sample", "GP107:absent.py"]
+
+[tool.gradprobe.stages]
+denoised = "test_samplers.py:sample:denoised"
+"""
+WITH_SETTINGS = """
+import torch
+
+def sample(x, cut):
+    for _ in range(3):
+        denoised = 0.7 * (x.detach() if cut else x).round() + 0.1
+        x = x + 0.5 * (denoised - x)
+    return x
+
+def run(gradprobe, cut=False, **more):
+    with gradprobe.start(**more) as probe:
+        z0 = torch.linspace(-2.0, 2.0, 8).requires_grad_()
+        sample(3.0 * z0, cut).sum().backward()
+    return probe
+
+def test_stages_and_what_is_allowed(gradprobe):
+    probe = run(gradprobe)
+    assert len(probe.assert_records("denoised")) == 3
+    assert probe.report().verdict == "partial"
+    probe.assert_flows()
+
+def test_what_is_asked_for_wins(gradprobe):
+    probe = run(gradprobe, stages={"denoised": "test_samplers.py:sample:cut"})
+    assert [record.name for record in probe.records if record.name == "denoised"] == []
+
+def test_none_is_none(gradprobe):
+    assert [record.name for record in run(gradprobe, find_stages="none").records][0] == "z0"
+    run(gradprobe, stages=["result=test_samplers.py:run:probe"], allow=["GP101"])
+    assert [sentence.partition(":")[0] for sentence in gradprobe.report().unseen] == [
+        "stage selector result=test_samplers.py",
+        "allow entry GP101",
+    ]
+
+def test_something_else_is_lost(gradprobe):
+    run(gradprobe, cut=True).assert_no_findings()
+"""
+
+
+def test_settings_of_the_project_hold_in_its_tests(pytester: pytest.Pytester) -> None:
+    pytester.makepyprojecttoml(SETTINGS)
+    pytester.makepyfile(test_samplers=WITH_SETTINGS)
+    result = pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=3, failed=1)
+    shown = result.stdout.str()
+    assert "GradientLost: 1 finding, the first for z0" in shown
+    assert re.search(r"GP101 detached at \S+test_samplers.py:5:", shown)
+    result.stdout.fnmatch_lines(
+        ["gradprobe: no test of this run had what is allowed: GP107:absent.py"]
+    )
+    again = pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider", "-k", "no_such_test")
+    assert "what is allowed" not in again.stdout.str()
+
+
+def test_wrong_settings_are_one_line(pytester: pytest.Pytester) -> None:
+    pytester.makepyprojecttoml('[tool.gradprobe]\nleafs = ["z0"]\n')
+    pytester.makepyfile(test_samplers=SAMPLERS, test_other="def test_it(): pass")
+    result = pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=2, errors=5)
+    shown = result.stdout.str()
+    line = "pyproject.toml: unknown key 'leafs' in [tool.gradprobe]; did you mean leaves?"
+    assert shown.splitlines().count(line) == 5
+    assert "During handling" not in shown
+    assert "nearest(" not in shown
