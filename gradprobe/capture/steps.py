@@ -75,36 +75,40 @@ class Steps:
             ticks.append(tick)
 
     def _end(self, beats: Sequence[Beat]) -> None:
-        by_clock: dict[Clock, list[list[Beat]]] = {}
-        shared: dict[Clock, tuple[int, int]] = {}
+        """One step after the other, whichever clock ends it: PNDM's warm-up has one of its own."""
+        steps: list[tuple[str, list[Beat]]] = []
         calls: dict[Clock, list[int]] = {}
+        shared: object = None
         for beat in beats:
             clock = beat.clock
             known = calls.setdefault(clock, [])
             if not known or known[-1] != beat.activation:
                 known.append(beat.activation)
             number = number_of(beat.number, self._on_host)
-            if clock.step is None:
-                key = ((len(known) - 1) // clock.per, -1)
-            elif number is None or number != number:
-                key = (-1, beat.activation)
-            else:
-                key = (int(number) // clock.per, -1)
-            if shared.get(clock) != key:
-                shared[clock] = key
-                by_clock.setdefault(clock, []).append([])
-            by_clock[clock][-1].append(beat)
-        ends = []
-        for steps in by_clock.values():
-            begun = 0
-            for count, step in enumerate(steps):
-                sigmas = (number_of(beat.sigma, self._on_host) for beat in step)
-                tick = self._tick(begun, count, next((s for s in sigmas if s is not None), None))
-                begun = step[-1].at_op
-                ends.append((step[-1].moment, tick))
-                self._ended.update((beat.activation, tick) for beat in step)
-        ends.sort()
-        self._ends = ([moment for moment, _ in ends], [tick for _, tick in ends])
+            key: object = (len(known) - 1) // clock.per
+            if clock.step is not None:
+                # A sigma is told from the next one as it is: all of them may be below 1.
+                if number is None or number != number:
+                    key = ("call", beat.activation)
+                else:
+                    key = number if clock.per == 1 else number // clock.per
+            sampler = f"{clock.place}:{clock.function.rpartition('.')[0] or clock.function}"
+            if (sampler, key) != shared:
+                shared = (sampler, key)
+                steps.append((sampler, []))
+            steps[-1][1].append(beat)
+        begun = 0
+        counts: dict[str, int] = {}
+        moments, ticks = self._ends
+        for sampler, step in steps:
+            count = counts.get(sampler, 0)
+            counts[sampler] = count + 1
+            sigmas = (number_of(beat.sigma, self._on_host) for beat in step)
+            tick = self._tick(begun, count, next((s for s in sigmas if s is not None), None))
+            begun = step[-1].at_op
+            moments.append(step[-1].moment)
+            ticks.append(tick)
+            self._ended.update((beat.activation, tick) for beat in step)
 
     def _tick(self, at_op: int, step: int, sigma: float | None) -> int:
         self._ticks.append(Tick(at_op, step, sigma))
