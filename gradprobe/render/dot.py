@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape as escape_html
 from itertools import pairwise
@@ -10,6 +11,7 @@ import graphviz
 from rich.cells import cell_len
 
 from gradprobe.records.report import Report
+from gradprobe.render.chips import Chip
 from gradprobe.render.rows import rows
 from gradprobe.render.scene import Scene, Shape, Wire, scene
 
@@ -114,7 +116,29 @@ def _edge(wire: Wire) -> dict[str, str]:
 
 def _heading(drawn: Scene) -> str:
     lines = [_row(_font(_bold(line), _INK, 15, raw=True), wide=line) for line in drawn.title]
-    return _table(*lines, _row(_font(drawn.caption, _FAINT, 10)), _row(" "))
+    strip = [_row(_chips(line)) for line in drawn.strip]
+    return _table(*lines, *strip, _row(_font(drawn.caption, _FAINT, 10)), _row(" "))
+
+
+def _chips(line: Sequence[Chip]) -> str:
+    cells = "".join(f"<td>{_chip(chip)}</td>" for chip in line)
+    # Room that a wider line leaves goes to all columns alike: most of them are at the end.
+    return (
+        '<table border="0" cellborder="0" cellspacing="0" cellpadding="3">'
+        f'<tr>{cells}<td colspan="200"></td></tr></table>'
+    )
+
+
+def _chip(chip: Chip) -> str:
+    text = "&#160;".join(_font(text, color, 10) for text, color in chip.words)
+    if chip.arrow:
+        return text
+    look, plain = chip.look, " ".join(text for text, _ in chip.words)
+    return (
+        f'<table border="1" cellborder="0" cellspacing="0" cellpadding="4"'
+        f' color="{look.line}" bgcolor="{look.fill}" style="rounded,{look.style}">'
+        f"<tr><td{_floor(plain, 6)}>{text}</td></tr></table>"
+    )
 
 
 def _table(*rows: str) -> str:
@@ -126,10 +150,13 @@ def _row(*cells: str, wide: str = "") -> str:
     filled = [cell for cell in cells if cell]
     if not filled:
         return ""
-    # Graphviz knows no widths beyond ASCII: give it a floor, 1 em a wide character.
-    floor = "" if wide.isascii() else f' width="{8 * cell_len(wide)}"'
     inside = "&#160;&#160;".join(filled)
-    return f'<tr><td align="left"{floor}>{inside}</td></tr>'
+    return f'<tr><td align="left"{_floor(wide, 8)}>{inside}</td></tr>'
+
+
+def _floor(text: str, points: int) -> str:
+    """A least width, of so many points a cell: Graphviz knows none for what is not ASCII."""
+    return "" if text.isascii() else f' width="{points * cell_len(text)}"'
 
 
 def _bold(text: str) -> str:

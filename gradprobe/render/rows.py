@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from gradprobe.render.scene import CROSS, LOOKS, Scene, Shape
+from gradprobe.render.looks import CROSS, LOOKS
+from gradprobe.render.scene import Scene, Shape
 
 _PLAIN = 1400  # points; up to here one row, for turns make a picture harder to follow
 _WIDEST = 1300  # points of a row otherwise; about what a page shows at a size that is still read

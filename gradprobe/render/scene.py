@@ -1,8 +1,4 @@
-"""A picture with its looks decided: what dot and svg both draw.
-
-State is told three times, by colour, by line and by words, so that neither colour vision nor a
-legend is needed. The colours are Paul Tol's, which stay apart for colour-blind readers.
-"""
+"""A picture with its looks decided: what dot and svg both draw."""
 
 from __future__ import annotations
 
@@ -14,13 +10,14 @@ from rich.cells import cell_len
 from gradprobe.records.picture import Arrow, Box, BoxKind, Picture, State
 from gradprobe.records.report import Report
 from gradprobe.records.source import Frame
+from gradprobe.render.chips import Chip, chips
+from gradprobe.render.looks import CROSS, LOOKS, Look
 from gradprobe.render.plain import cropped, visible, wrapped
 from gradprobe.render.thin import thinned
 
 CAPTION = "Values run along the arrows; solid lines can carry gradient back."
 _NO_ARROWS = "No values run from one box to another."
 _NO_BOXES = "Nothing was recorded that could be drawn."
-CROSS = "\u00d7"
 _TITLE_CELLS = 30
 _DETAIL_CELLS = 34
 _DETAIL_LINES = 2
@@ -28,24 +25,6 @@ _LABEL_CELLS = 40
 _HEADLINE_CELLS = 96
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How a state looks: line colour and style, fill, and the words that say it."""
-
-    line: str
-    text: str
-    fill: str
-    style: str
-    words: str
-
-
-LOOKS: dict[State, Look] = {
-    "live": Look("#00806F", "#00604F", "#E3F4F1", "solid", ""),
-    "partial": Look("#C46A00", "#8A4A00", "#FDF0DC", "solid", "part of the gradient"),
-    "cut": Look("#CC3311", "#B0260A", "#FCE6E0", "dashed", "\u00d7 gradient lost here"),
-    "lost": Look("#8C8C8C", "#5E5E5E", "#F3F3F3", "dotted", "values only"),
-    "unknown": Look("#4A7DB5", "#2F5F93", "#EEF4FA", "dashed", "? not known"),
-}
 _TAGS: dict[BoxKind, str] = {"leaf": "leaf", "root": "root", "source": "not from the leaf"}
 _WORDS: dict[tuple[BoxKind, State], str] = {  # where the words of the state would mislead
     ("leaf", "lost"): "\u00d7 no gradient arrives",
@@ -89,9 +68,13 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything to draw, as plain strings: not escaped for any format, but safe to show."""
+    """Everything to draw, as plain strings: not escaped for any format, but safe to show.
+
+    `strip` is the run from leaf to root, in lines.
+    """
 
     title: tuple[str, ...]
+    strip: tuple[tuple[Chip, ...], ...]
     caption: str
     shapes: tuple[Shape, ...]
     wires: tuple[Wire, ...]
@@ -105,6 +88,7 @@ def scene(report: Report) -> Scene:
     told = _told(arrows)
     return Scene(
         _lines(report.headline, _HEADLINE_CELLS, 3),
+        chips(report),
         CAPTION if arrows else without,
         tuple(_shape(box) for box in picture.boxes),
         tuple(_wire(arrow, arrow in told, report) for arrow in arrows),

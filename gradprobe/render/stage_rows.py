@@ -50,9 +50,7 @@ def rows(
         inner = run[1:-1]
         numbered = run[0][0].step is not None
         if brief and numbered and len(run) > 1:
-            found.append(
-                replace(table.folded(run), sigma=sigma_span(s.sigma for b in run for s in b))
-            )
+            found.append(replace(table.folded(run), sigma=sigma_span(map(_first_sigma, run))))
         elif len(inner) >= _FOLD_FROM and numbered:
             found += table.plain(run[0])
             found.append(table.folded(inner))
@@ -139,6 +137,11 @@ def _number(count: int | None) -> str:
 
 def _sigma(sigma: float) -> str:
     return f"{sigma:.3g}" if abs(sigma) < 1000 else f"{sigma:.0f}"
+
+
+def _first_sigma(block: Iterable[Stage]) -> float | None:
+    """The noise level that a step begins with: what it ends with is the next one's."""
+    return next((stage.sigma for stage in block if stage.sigma is not None), None)
 
 
 def sigma_span(sigmas: Iterable[float | None]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text as Line
 
@@ -14,7 +13,7 @@ from gradprobe.render.page import Page
 from gradprobe.render.plain import cropped
 from gradprobe.render.stage_rows import Row, rows
 from gradprobe.render.states import APART, LIVE, LOST, MISSED, States
-from gradprobe.render.strip import CUT, Word, strip
+from gradprobe.render.strip import CUT, lines, strip
 
 _STYLE = {LIVE: "green", LOST: "red", MISSED: "red", CUT: "bold red", APART: "dim"}
 _OTHER = "yellow"
@@ -22,7 +21,7 @@ _LEAVES = 3
 _MOST_ROWS = 40
 _MOST_CALLS = 24
 _INDENT = 2
-_HANGING = 4
+_HANGING = 2
 
 
 def show_stages(page: Page, report: Report) -> None:
@@ -34,11 +33,7 @@ def show_stages(page: Page, report: Report) -> None:
     end = "the last" if report.root is None else cropped(report.root.name, 24)
     page.blank()
     page.show(Line(f"stages from {start} to {end}", style="bold"))
-    lines = _wrapped(strip(report), page.width)
-    for line in lines:
-        page.unbroken(line)
-    if lines:
-        page.blank()
+    _strip(page, report)
     page.show(_table(report, leaves))
     if not all_live(report.calls):
         page.blank()
@@ -46,23 +41,16 @@ def show_stages(page: Page, report: Report) -> None:
         page.show(_calls(report, leaves))
 
 
-def _wrapped(words: Sequence[Word], width: int) -> list[Line]:
-    """The strip in lines that fit; an arrow stands on the line of what it leads to."""
-    lines: list[Line] = []
-    pending: list[Word] = []
-    for word in words:
-        pending.append(word)
-        if word.arrow:
-            continue
-        cells = sum(cell_len(each.text) + 1 for each in pending)
-        if not lines or lines[-1].cell_len + cells > width:
-            lines.append(Line(" " * ((_HANGING if lines else _INDENT) - 1)))
-        for each in pending:
-            room = width - lines[-1].cell_len - 1
-            lines[-1].append(" ")
-            lines[-1].append(cropped(each.text, room), style=_STYLE.get(each.state, _OTHER))
-        pending.clear()
-    return lines
+def _strip(page: Page, report: Report) -> None:
+    told = lines(strip(report), page.width - _INDENT, _HANGING)
+    for number, words in enumerate(told):
+        line = Line(" " * (_INDENT + (_HANGING if number else 0)))
+        for word in words:
+            line.append(word.shown, style=_STYLE.get(word.state, _OTHER))
+            line.append(" ")
+        page.unbroken(line)
+    if told:
+        page.blank()
 
 
 def _table(report: Report, leaves: Sequence[Leaf]) -> Table:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+
+from rich.cells import cell_len
 
 from gradprobe.records.report import Leaf, Report, Stage
 from gradprobe.render.plain import cropped
@@ -31,11 +33,19 @@ class Word:
     """A piece that is not broken over lines, and what gradient does there.
 
     An `arrow` stands in front of what it leads to; its state `cut` is where gradient is lost.
+    `off` is a stage that gradient does not come through though some goes past it.
     """
 
     text: str
     state: str
     arrow: bool = False
+    off: bool = False
+    before: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The text with what stands before it."""
+        return f"{self.before}{'x ' if self.off else ''}{self.text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,31 @@ def strip(report: Report) -> list[Word]:
     codes = {f.code for f in report.findings if f.severity == "error" and f.leaf == leaf.name}
     cut = f"--x {cropped(codes.pop(), 8)}..>" if len(codes) == 1 else "--x..>"
     return list(_words(_bounded(parts), cut))
+
+
+def lines(words: Sequence[Word], width: int, hanging: int) -> list[list[Word]]:
+    """The words in lines of at most `width` cells, all but the first with `hanging` cells to spare.
+
+    An arrow stands on the line of what it leads to. A word that fits no line is cropped.
+    """
+    found: list[list[Word]] = []
+    pending: list[Word] = []
+    used = room = 0
+    for word in words:
+        pending.append(word)
+        if word.arrow:
+            continue
+        cells = sum(cell_len(each.shown) + 1 for each in pending)
+        if not found or used + cells > room + 1:
+            room = width - hanging if found else width
+            used = 0
+            found.append([])
+        for each in pending:
+            mark = cell_len(each.shown) - cell_len(each.text)
+            found[-1].append(replace(each, text=cropped(each.text, max(room - used - mark, 0))))
+            used += cell_len(found[-1][-1].shown) + 1
+        pending.clear()
+    return found
 
 
 def _parts(report: Report, leaf: Leaf) -> Iterator[_Part]:
@@ -153,22 +188,21 @@ def _breaks_off(part: _Part) -> bool:
 
 def _inside(part: _Part, cut: str) -> Iterator[Word]:
     """A part's words; where gradient breaks off within it, the arrow `cut` stands in between."""
-    texts = [word.text if cut else _marked(word, part.state) for word in part.names]
-    states = [word.state for word in part.names]
-    turn = states.index(LOST) if cut else None
-    texts = [f"{text}," if i + 1 != turn else text for i, text in enumerate(texts)]
-    texts[-1] = texts[-1].removesuffix(",")
-    if part.label:
-        texts[0] = f"[{part.label}: {texts[0]}"
-        texts[-1] += "]"
-    for index, (text, state) in enumerate(zip(texts, states, strict=True)):
+    words = [word if cut else _marked(word, part.state) for word in part.names]
+    states = [word.state for word in words]
+    turn = states.index(LOST) if cut else len(words)
+    for index, word in enumerate(words):
+        last = index == len(words) - 1
+        start = f"[{part.label}: " if part.label and not index else ""
+        end = "]" if part.label and last else "" if last or index + 1 == turn else ","
         if index == turn:
             yield Word(cut, CUT, True)
-        yield Word(text, state)
+        yield replace(word, text=f"{word.text}{end}", before=start)
 
 
-def _marked(word: Word, around: str) -> str:
+def _marked(word: Word, around: str) -> Word:
     """A word with the mark that it needs where the arrow to its part says something else."""
     if word.state == MISSED or (word.state == LOST and around != LOST):
-        return f"x {word.text}"
-    return f"{word.text} ?" if word.state == UNKNOWN and around != UNKNOWN else word.text
+        return replace(word, off=True)
+    unknown = word.state == UNKNOWN and around != UNKNOWN
+    return replace(word, text=f"{word.text} ?") if unknown else word

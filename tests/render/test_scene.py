@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from gradprobe.records.picture import Arrow, Box, BoxKind, Picture, State
+from gradprobe.render.looks import LOOKS
 from gradprobe.render.rows import rows
-from gradprobe.render.scene import LOOKS, describe, scene
+from gradprobe.render.scene import describe, scene
 from tests.render.hostile import SNIPPETS
 from tests.render.samples import SAMPLES, broken
 

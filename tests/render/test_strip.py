@@ -20,7 +20,7 @@ Z0, LOSS = stage("z0", None, "yes"), stage("loss", None, "yes")
 
 
 def told(report: Report) -> str:
-    return " ".join(word.text for word in strip(report))
+    return " ".join(word.shown for word in strip(report))
 
 
 def of(stages: Sequence[Stage], report: Report | None = None) -> str:
@@ -54,7 +54,7 @@ def test_a_denoiser_that_gradient_goes_past_is_marked_in_its_step() -> None:
         "z0 --> [steps 0-48: step_input, x denoised_output, step_noise]"
         " --> [step 49: step_input, x denoised_output] --> final_output --> loss"
     )
-    states = {word.text.strip("x ,]"): word.state for word in strip(partial())}
+    states = {word.shown.strip("x ,]"): word.state for word in strip(partial())}
     assert states["denoised_output"] == MISSED
     assert states["[step 49: step_input"] == LIVE
 
@@ -155,7 +155,7 @@ def test_a_run_that_never_repeats_is_bounded_and_keeps_its_break() -> None:
     live = [record for i in range(300) for record in step(i, (f"a{i}", "yes"))]
     dead = [record for i in range(300, 600) for record in step(i, (f"a{i}", "no"))]
     words = strip(replace(broken(), stages=(Z0, *live, *dead, *lost([LOSS]))))
-    text = " ".join(word.text for word in words)
+    text = " ".join(word.shown for word in words)
     assert "[step 299: a299] --x GP102..> [step 300: a300]" in text
     assert text.count("...") == 2
     assert len(words) < 40
@@ -180,6 +180,6 @@ def test_each_arrow_leads_to_a_word() -> None:
 def test_any_names_stay_short_and_printable(report: Report) -> None:
     for word in strip(report):
         assert isinstance(word, Word)
-        assert word.text == visible(word.text)
+        assert word.shown == visible(word.shown)
         assert word.state in (LIVE, LOST, MISSED, UNKNOWN, CUT, "partly", "-")
-        assert len(word.text) < 80
+        assert len(word.shown) < 80
