@@ -37,11 +37,6 @@ class Passage:
     feeding: frozenset[int]
     blind: bool
 
-    @property
-    def carrying(self) -> frozenset[int]:
-        """The values by which gradient comes from the root and goes on to the leaf."""
-        return self.reached & self.flow.connected
-
     def feeds(self, call: ModuleCall) -> bool:
         """Whether what a call gave feeds the root by a way that is not meant to be cut."""
         return any(value in self.feeding for value in self._given(call))
