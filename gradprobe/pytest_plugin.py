@@ -6,32 +6,36 @@
             sample(model, z0).sum().backward()
         probe.assert_flows("z0")
 
+A test that fails in another way, say because `backward` raised, gets the diagnosis as a section of
+its report.
+
 pytest loads this module in every run, so it imports no torch, and reads `[tool.gradprobe]` only for
 a test that asks for the fixture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from gradprobe.errors import UsageError
+from gradprobe.errors import GradientLost, UsageError
 from gradprobe.testing import ProbedTest
 
 if TYPE_CHECKING:
     from gradprobe.config import Config
     from gradprobe.diagnose.allow import Allowed
 
+_PROBED: pytest.StashKey[ProbedTest] = pytest.StashKey()
 # What the project allows and no report of the run had so far; absent until the first report.
 _UNMATCHED: pytest.StashKey[frozenset[Allowed]] = pytest.StashKey()
 
 
 @pytest.fixture(name="gradprobe")
 def _gradprobe(
-    tmp_path: Path, pytestconfig: pytest.Config, _gradprobe_config: Config
+    tmp_path: Path, request: pytest.FixtureRequest, _gradprobe_config: Config
 ) -> Iterator[ProbedTest]:
     """A probe for this test: `start()`, then `records`, `report()`, `assert_flows(leaf, root)`.
 
@@ -39,12 +43,12 @@ def _gradprobe(
     written to the test's `tmp_path`. The nearest pyproject.toml with `[tool.gradprobe]`, from
     pytest's root directory upwards, has the defaults of `start`.
     """
-    probed = ProbedTest(tmp_path, _gradprobe_config)
+    probed = request.node.stash[_PROBED] = ProbedTest(tmp_path, _gradprobe_config)
     yield probed
     probed.stop()
     if probed.unmatched is not None:
-        left = pytestconfig.stash.get(_UNMATCHED, probed.unmatched)
-        pytestconfig.stash[_UNMATCHED] = left & probed.unmatched
+        stash = request.config.stash
+        stash[_UNMATCHED] = stash.get(_UNMATCHED, probed.unmatched) & probed.unmatched
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +59,21 @@ def _gradprobe_config(pytestconfig: pytest.Config) -> Config:
         return nearest(pytestconfig.rootpath, shared=True)
     except UsageError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the diagnosis beside a failure that does not tell it itself."""
+    report = yield
+    probed = item.stash.get(_PROBED, None)
+    told = call.excinfo is not None and call.excinfo.errisinstance(GradientLost)
+    if report.failed and probed is not None and not told:
+        lines = probed.explain()
+        if lines:
+            report.sections.append(("gradprobe", "\n".join(lines)))
+    return report
 
 
 def pytest_terminal_summary(

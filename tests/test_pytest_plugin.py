@@ -163,6 +163,45 @@ def test_the_fixture_in_a_run_of_pytest(pytester: pytest.Pytester) -> None:
     assert "def assert_flows" not in shown  # our own frames are hidden
 
 
+RAISING = """
+import torch
+
+def test_backward_raises(gradprobe):
+    gradprobe.start()
+    z0 = torch.ones(2, requires_grad=True)
+    (2.0 * z0.detach()).sum().backward()
+
+def test_gradient_flows_and_the_test_fails(gradprobe):
+    with gradprobe.start():
+        z0 = torch.ones(2, requires_grad=True)
+        (2.0 * z0).sum().backward()
+    assert z0.grad is None
+
+def test_nothing_ran(gradprobe):
+    raise KeyError("mine")
+
+def test_an_unknown_leaf(gradprobe):
+    gradprobe.start(leaves=["z1"])
+    z0 = torch.ones(2, requires_grad=True)
+    z0.sum().backward()
+    raise KeyError("mine")
+"""
+
+
+def test_a_failure_of_another_kind_is_explained_beside_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_samplers=RAISING)
+    result = pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider")
+    result.assert_outcomes(failed=4)
+    _, *sections = re.split(r"^-+ gradprobe -+$", result.stdout.str(), flags=re.MULTILINE)
+    assert len(sections) == 2
+    assert re.match(
+        r"\ngradient of z0: broken; GP101 detached at \S+test_samplers.py:6:\d+: .*\nfix: .*\n"
+        r"picture: \S+gradprobe-z0.svg\n",
+        sections[0],
+    )
+    assert sections[1].startswith("\nno leaf named 'z1' was seen; did you mean z0?\n")
+
+
 SETTINGS = """
 [tool.gradprobe]
 allow = ["GP301:test_samplers.py:sample", "GP107:absent.py"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gradprobe.errors import GradientLost
 from gradprobe.records.report import SEVERITIES, Leaf, Report, Severity, Stage
-from gradprobe.testing.diagnosis import diagnosis, fact, record_of
+from gradprobe.testing.diagnosis import diagnosis, fact, lost, record_of
 
 _MOST = 5  # places that a message lists
 
@@ -34,11 +34,9 @@ def assert_flows(
             f"backward started at {started}, not at {root!r}; "
             f"to follow another tensor, name it at the start: root={root!r}"
         )
-    lost = next((seen for seen in named if not _flows(report, seen)), None)
-    if lost is not None:
-        first, *others = diagnosis(report, lost.name, picture_dir)
-        head = f"gradient of {lost.name}: {lost.verdict}; {first}"
-        raise GradientLost("\n".join([head, *others]))
+    for seen in named:
+        if not _flows(report, seen):
+            raise GradientLost("\n".join(lost(report, seen, picture_dir)))
 
 
 def assert_complete(

@@ -6,7 +6,13 @@ import re
 from pathlib import Path
 
 from gradprobe.errors import UsageError
-from gradprobe.records.report import Finding, Report, Stage
+from gradprobe.records.report import Finding, Leaf, Report, Stage
+
+
+def lost(report: Report, leaf: Leaf, picture_dir: Path | None) -> list[str]:
+    """What became of the gradient of one leaf, and the diagnosis."""
+    first, *others = diagnosis(report, leaf.name, picture_dir)
+    return [f"gradient of {leaf.name}: {leaf.verdict}; {first}", *others]
 
 
 def diagnosis(report: Report, leaf: str, picture_dir: Path | None) -> list[str]:

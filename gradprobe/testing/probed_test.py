@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from gradprobe.errors import GradientLost, UnknownName, UsageError
 from gradprobe.records.report import FindStages, Report, Severity, Stage
 from gradprobe.testing import assertions
+from gradprobe.testing.diagnosis import lost
 
 if TYPE_CHECKING:
     from gradprobe.config import Config
@@ -136,6 +137,20 @@ class ProbedTest:
         """`gradprobe.testing.assert_no_findings` on the report so far."""
         __tracebackhide__ = True
         assertions.assert_no_findings(self._judged(), at_least, picture_dir=self._picture_dir)
+
+    def explain(self) -> list[str]:
+        """Lines that say what became of the gradient; none where it flows or no backward ran."""
+        if self._probe is None:
+            return []
+        try:
+            report = self.report()
+        except UsageError as error:
+            return [str(error)]
+        if report.verdict in ("flows", "no-root"):
+            return []
+        if not report.leaves:
+            return [report.headline]
+        return lost(report, report.leaves[0], self._picture_dir)  # the worst comes first
 
     def _judged(self) -> Report:
         """The report; a name that the program does not have fails the test."""
