@@ -5,8 +5,9 @@ that closure is a step. With a multistep solver the denoiser is called in it, wi
 solver by the functions of `runge_kutta.py`, once for each of their stages. The last denoiser call,
 which cleans the sample, is no step.
 
-`input_x_B_StateShape` is the state as it came, and after churn the lifted one; the line that lifts
-it does not change `sigma_cur_0` yet, so the noise level of the step's input is left open.
+`input_x_B_StateShape` is the state as it came, and then the one that churn lifts to the level
+`hat_sigma_cur_0` (by nothing where `s_churn` is 0). Outside the bounds of churn there is no such
+variable, and the level of the step's input is left open.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ ADAPTER = Adapter(
     "res_sampler",
     selectors=(
         _stage("start_state", _SOLVER, "input_xT_B_StateShape", "sigmas_L[0]"),
-        _stage("step_input", _STEP, "input_x_B_StateShape", keep="last of call"),
+        _stage("step_input", _STEP, "input_x_B_StateShape", "hat_sigma_cur_0", "last of call"),
         _stage("step_noise", _STEP, "step_noise", "sigma_cur_0"),
         _stage("denoised_output", _STEP, "x0_pred_B_StateShape", "sigma_cur_0"),
         _stage("step_output", _STEP, "output_x_B_StateShape", "sigma_next_0"),

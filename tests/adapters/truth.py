@@ -1,4 +1,4 @@
-"""Truth tables of samplers, written by hand from their source, and how a run is held against one."""
+"""Truth tables of samplers, written by hand from their source, and runs held against them."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Truth:
     before: Stages
     steps: Sequence[Step]
     after: Stages = ()
+    calls_after: int = 0  # denoiser calls that are in no step
 
     @property
     def rows(self) -> list[tuple[int | None, str]]:
@@ -74,7 +75,8 @@ def holds(program: Callable[[Tensor], Tensor], z0: Tensor, truth: Truth) -> Repo
     calls = Counter(call.step for call in report.calls)
     assert [calls[number] for number in range(len(truth.steps))] == [s.calls for s in truth.steps]
     assert report.counts.steps == len(truth.steps)
-    assert report.counts.denoiser_calls == sum(step.calls for step in truth.steps)
+    assert calls[None] == truth.calls_after
+    assert report.counts.denoiser_calls == sum(calls.values())
     return report
 
 
