@@ -211,6 +211,15 @@ def _mark(value: Any) -> object:
         return (id(value), *map(id, parts))
 
 
+def outermost_first(frame: FrameType | None) -> Sequence[FrameType]:
+    """`frame` and the calls around it. A loop's step has begun before what it calls runs in it."""
+    found = []
+    while frame is not None:
+        found.append(frame)
+        frame = frame.f_back
+    return found[::-1]
+
+
 def forget(frame: FrameType | None) -> None:
     """Empty the copy of a function's variables that looking at it left in its frame.
 

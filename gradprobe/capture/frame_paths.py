@@ -10,23 +10,35 @@ from typing import Any
 
 from gradprobe.capture.torch_internals import aside
 
-_TOKEN = re.compile(r"\s*(?:(?P<name>[^\W\d]\w*)|(?P<number>\d+)|(?P<sign>[-+.\[\]]))")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<name>[^\W\d]\w*)|(?P<number>\d+)|(?P<key>'[^']*')|(?P<sign>[-+.\[\]]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What stands in quotes between brackets."""
+
+    text: str
+
+
+Index = int | Key | tuple["Path", int]
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A name, then attributes (text) and indexes (a number, or a path and what is added to it)."""
+    """A name, then attributes (text) and indexes (a number, a key, a path and what it adds)."""
 
     name: str
-    steps: tuple[str | int | tuple[Path, int], ...]
+    steps: tuple[str | Index, ...]
 
 
 @cache
 def parsed(text: str) -> Path:
     """The path that `text` writes: a name, then `.attribute` and `[index]` in any number.
 
-    An index is a number or again a path, with a number added or taken away: `sigmas[i + 1]`. Raises
-    `ValueError` for anything else.
+    An index is a number, a quoted key (`info['steps']`), or again a path, with a number added or
+    taken away: `sigmas[i + 1]`. Raises `ValueError` for anything else.
     """
     tokens: list[str] = []
     at = 0
@@ -49,7 +61,7 @@ def _path(tokens: list[str]) -> tuple[Path, list[str]]:
     name, rest = tokens[0], tokens[1:]
     if not name.isidentifier():
         return Path(name, ()), tokens
-    steps: list[str | int | tuple[Path, int]] = []
+    steps: list[str | Index] = []
     while rest and rest[0] in (".", "["):
         if rest[0] == ".":
             if not rest[1].isidentifier():
@@ -65,7 +77,9 @@ def _path(tokens: list[str]) -> tuple[Path, list[str]]:
     return Path(name, tuple(steps)), rest
 
 
-def _index(tokens: list[str]) -> tuple[int | tuple[Path, int], list[str]]:
+def _index(tokens: list[str]) -> tuple[Index, list[str]]:
+    if tokens[0].startswith("'"):
+        return Key(tokens[0][1:-1]), tokens[1:]
     if tokens[0].isdigit():
         return int(tokens[0]), tokens[1:]
     if tokens[0] == "-":
@@ -95,6 +109,8 @@ def _follow(path: Path, variables: Mapping[str, Any]) -> Any:
             found = getattr(found, step)
         elif isinstance(step, int):
             found = found[step]
+        elif isinstance(step, Key):
+            found = found[step.text]
         else:
             index = _follow(step[0], variables)
             found = found[index + step[1] if step[1] else index]

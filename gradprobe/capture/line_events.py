@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
 
-from gradprobe.capture.activations import Activation, Chosen
+from gradprobe.capture.activations import Activation, Chosen, outermost_first
 
 Tracer = Callable[[FrameType, Any, Any], Any]
 
@@ -73,18 +73,17 @@ class Tracing:
 
     def widen(self, frame: FrameType | None) -> None:
         """Watch the chosen functions that run already."""
-        while frame is not None:
-            chosen = self.tap.chosen(frame)
-            lines = frame.f_trace
+        for one in outermost_first(frame):
+            chosen = self.tap.chosen(one)
+            lines = one.f_trace
             if chosen and not isinstance(lines, Lines):
-                fresh = Lines(self, self.tap.activation(chosen, frame, running=True))
+                fresh = Lines(self, self.tap.activation(chosen, one, running=True))
                 fresh.behind = lines
-                frame.f_trace = fresh
-                self.tap.look(fresh.activation, frame)
+                one.f_trace = fresh
+                self.tap.look(fresh.activation, one)
             elif chosen and isinstance(lines, Lines) and lines.activation.chosen is not chosen:
-                lines.activation.widen(chosen, frame, running=True)
-                self.tap.look(lines.activation, frame)
-            frame = frame.f_back
+                lines.activation.widen(chosen, one, running=True)
+                self.tap.look(lines.activation, one)
 
     def _called(self, frame: FrameType, event: str, arg: Any) -> Any:
         chosen = self.tap.chosen(frame)

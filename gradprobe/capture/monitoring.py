@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
-from gradprobe.capture.activations import Activation, forget
+from gradprobe.capture.activations import Activation, forget, outermost_first
 from gradprobe.capture.line_events import Lookout
 
 _monitoring: Any = getattr(sys, "monitoring", None)
@@ -44,18 +44,17 @@ class Monitoring:
         """Watch the chosen functions that run already."""
         if self._tool < 0:
             return
-        while frame is not None:
-            chosen = self.tap.chosen(frame)
+        for one in outermost_first(frame):
+            chosen = self.tap.chosen(one)
             if chosen:
-                activation = self._activations.get(id(frame))
+                activation = self._activations.get(id(one))
                 if activation is None:
-                    activation = self.tap.activation(chosen, frame, running=True)
-                    self._activations[id(frame)] = activation
+                    activation = self.tap.activation(chosen, one, running=True)
+                    self._activations[id(one)] = activation
                 elif activation.chosen is not chosen:
-                    activation.widen(chosen, frame, running=True)
-                self._watch(frame.f_code)
-                self._look(frame)
-            frame = frame.f_back
+                    activation.widen(chosen, one, running=True)
+                self._watch(one.f_code)
+                self._look(one)
         _monitoring.restart_events()  # what nobody looked for before may be disabled
 
     def suspend(self) -> bool:
