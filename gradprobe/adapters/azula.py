@@ -33,7 +33,7 @@ ADAPTER = Adapter(
         _stage("v_t", "vABSampler.__call__", "v_t", "t"),
         _stage("f_t", "REABSampler.__call__", "f_t", "t"),
         _stage("step_output", "Sampler.__call__", "x_s", "s"),
-        *(_stage("step_output", f"{name}.__call__", "x_s") for name in _HISTORY),
+        *(_stage("step_output", f"{name}.__call__", "x_s", "time[i + 1]") for name in _HISTORY),
         _stage("final_output", "*.__call__", "x", None, "last of call"),
     ),
     clocks=(

@@ -54,7 +54,7 @@ def _timesteps(place: str, final: str) -> tuple[Selector, ...]:
         _stage("x_start", place, "*.ddim_sample", "x_start", "time"),
         _stage("step_noise", place, "*.p_sample", "noise", "t"),
         _stage("step_output", place, "*.p_sample", "pred_img"),
-        _stage("step_output", place, "*.ddim_sample", "img", None, "first of step"),
+        _stage("step_output", place, "*.ddim_sample", "img", "time_next", "first of step"),
         _stage("final_output", place, "*.p_sample_loop", final, None, "last of call"),
         _stage("final_output", place, "*.ddim_sample", final, None, "last of call"),
     )
@@ -67,7 +67,7 @@ def _times(place: str, output: str) -> tuple[Selector, ...]:
         _stage("denoised_output", place, "*.p_mean_variance", output, "time"),
         _stage("x_start", place, "*.p_mean_variance", "x_start", "time"),
         _stage("step_noise", place, "*.p_sample", "noise", "time"),
-        _stage("step_output", place, "*.p_sample_loop", "img", None, "first of step"),
+        _stage("step_output", place, "*.p_sample_loop", "img", "steps[i + 1]", "first of step"),
         _stage("final_output", place, "*.p_sample_loop", "img", None, "last of call"),
     )
 
@@ -85,12 +85,14 @@ ADAPTER = Adapter(
         _stage("start_state", _ELUCIDATED, _DPMPP, "images", "sigmas[0]", "first of call"),
         _stage("denoised_output", _ELUCIDATED, _DPMPP, "denoised", "sigmas[i]"),
         _stage("denoised_d", _ELUCIDATED, _DPMPP, "denoised_d", "sigmas[i]"),
-        _stage("step_output", _ELUCIDATED, _DPMPP, "images", None, "first of step"),
+        _stage("step_output", _ELUCIDATED, _DPMPP, "images", "sigmas[i + 1]", "first of step"),
     ),
     clocks=(
         *(Clock(place, "*.p_sample", "pred_img", sigma="t", ends=True) for place in _TIMESTEPS),
         *(Clock(place, "*.ddim_sample", "time", sigma="time") for place in _TIMESTEPS),
         *(Clock(place, "*.p_sample_loop", "i", step="i", sigma="steps[i]") for place in _TIMES),
+        # Each turn assigns `sigma` twice: as a tensor, then as a number.
+        Clock(_ELUCIDATED, _EDM, "sigma", sigma="sigma", per=2),
         Clock(_ELUCIDATED, _DPMPP, "i", step="i", sigma="sigmas[i]"),
     ),
 )

@@ -21,7 +21,7 @@ def _stage(
 ADAPTER = Adapter(
     "flow_matching",
     selectors=(
-        _stage("start_state", _SAMPLE, "x_init", "t_discretization[0]", "first of call"),
+        _stage("start_state", _SAMPLE, "x_init", None, "first of call"),
         _stage("step_input", "_*_step", "xt", "t0", "first of call"),
         _stage("step_output", _SAMPLE, "xt_next", "t1"),
         _stage("final_output", _SAMPLE, "xt", None, "last of call"),

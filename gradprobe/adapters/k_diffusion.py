@@ -27,13 +27,15 @@ _FIRST = {
     "sample_dpmpp_3m_sde": "sigmas[i]",
 }
 
-# Of those that call it again, the second's: no variable holds it where it is None.
+_UNTOLD = "untold"  # no variable: the level is made in the call
+
+# Of those that call it again in a step, the second's.
 _SECOND = {
-    "sample_heun": None,
+    "sample_heun": "sigmas[i + 1]",
     "sample_dpm_2": "sigma_mid",
     "sample_dpm_2_ancestral": "sigma_mid",
-    "sample_dpmpp_2s_ancestral": None,
-    "sample_dpmpp_sde": None,
+    "sample_dpmpp_2s_ancestral": _UNTOLD,
+    "sample_dpmpp_sde": _UNTOLD,
 }
 
 # Those whose `d` is the derivative; sample_dpmpp_3m_sde calls a difference so.
@@ -60,13 +62,13 @@ _LOOPS = (
     *(_stage("denoised_output", f, "denoised", sigma) for f, sigma in _FIRST.items()),
     *(_stage("denoised_output", f, "denoised_2", sigma) for f, sigma in _SECOND.items()),
     *(_stage("d", f, "d", _FIRST[f]) for f in _DERIVATIVE),
-    _stage("d_2", "sample_heun", "d_2"),
+    _stage("d_2", "sample_heun", "d_2", "sigmas[i + 1]"),
     _stage("d_prime", "sample_heun", "d_prime"),
     _stage("d_2", "sample_dpm_2", "d_2", "sigma_mid"),
     _stage("d_2", "sample_dpm_2_ancestral", "d_2", "sigma_mid"),
     _stage("denoised_d", "sample_dpmpp_sde", "denoised_d"),
     _stage("denoised_d", "sample_dpmpp_2m", "denoised_d"),
-    *(_stage("step_output", f, "x", None, "last of step") for f in _FIRST),
+    *(_stage("step_output", f, "x", "sigmas[i + 1]", "last of step") for f in _FIRST),
     *(_stage("final_output", f, "x", None, "last of call") for f in _FIRST),
 )
 
@@ -99,6 +101,6 @@ ADAPTER = Adapter(
     clocks=(
         *(Clock(_SAMPLING, f, "i", step="i", sigma="sigmas[i]") for f in _FIRST),
         Clock(_SAMPLING, "DPMSolver.dpm_solver_fast", "i", step="i"),
-        Clock(_SAMPLING, "DPMSolver.dpm_solver_adaptive", "eps_cache", step="info[n_accept]"),
+        Clock(_SAMPLING, "DPMSolver.dpm_solver_adaptive", "eps_cache", step="info['n_accept']"),
     ),
 )

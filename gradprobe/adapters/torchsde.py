@@ -13,6 +13,9 @@ from gradprobe.capture.stage_selectors import Adapter, Clock, Keep, Selector
 _SOLVER = "torchsde._core.base_solver"
 _METHODS = "torchsde._core.methods.*"
 
+# At what time a method evaluates a second time.
+_SECOND = {"Heun": "t1", "EulerHeun": "t1", "Midpoint": "t_prime", "LogODEMidpoint": "t_prime"}
+
 
 def _stage(
     name: str,
@@ -33,9 +36,12 @@ ADAPTER = Adapter(
         _stage("step_noise", _METHODS, "*step", "I_k", "t0"),
         _stage("step_noise", _METHODS, "ReversibleHeun.step", "dW", "t0"),
         _stage("f", _METHODS, "*.step", "f", "t0"),
-        _stage("f_prime", _METHODS, "*.step", "f_prime"),
         _stage("g_prod", _METHODS, "*.step", "g_prod", "t0"),
-        _stage("g_prod_prime", _METHODS, "*.step", "g_prod_prime"),
+        *(_stage("f_prime", _METHODS, f"{name}.step", "f_prime", t) for name, t in _SECOND.items()),
+        *(
+            _stage("g_prod_prime", _METHODS, f"{name}.step", "g_prod_prime", t)
+            for name, t in _SECOND.items()
+        ),
         _stage(
             "step_output", _SOLVER, "BaseSDESolver.integrate", "curr_y", "next_t", "last of step"
         ),
