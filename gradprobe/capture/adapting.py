@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+from gradprobe.capture.frame_paths import parsed
 from gradprobe.capture.locals_tap import LocalsTap
 from gradprobe.capture.stage_selectors import Adapter
 
@@ -38,6 +39,10 @@ class Adapting:
             adapter = self.adapter_for(*key)
             if adapter is not None and adapter not in self._on:
                 self._on.append(adapter)
+                for selector in adapter.selectors:
+                    parsed(selector.sigma or "_")
+                for clock in adapter.clocks:
+                    parsed(clock.step or "_"), parsed(clock.sigma or "_")
                 self.tap.join(adapter, frame)
         except Exception as fault:
             # A third party's module may raise anything: it costs its stages, never the program.

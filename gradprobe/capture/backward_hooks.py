@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -120,6 +121,8 @@ class BackwardWatch:
         self.raw = raw
         self.dot: str | None = None
         self.thread = threading.get_ident()
+        # Put around each pass: what runs in it gives no stages, so nothing need be watched.
+        self.unwatched: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _engine_run_backward(t_outputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -128,7 +131,8 @@ class BackwardWatch:
                 return original(t_outputs, *args, **kwargs)
             if self.mode.pauses:  # a checkpoint's own backward, inside the program's
                 return original(t_outputs, *args, **kwargs)
-            return self.run(original, t_outputs, args, kwargs, sys._getframe(1))
+            with self.unwatched():
+                return self.run(original, t_outputs, args, kwargs, sys._getframe(1))
 
         return _engine_run_backward
 

@@ -11,7 +11,7 @@ from gradprobe.capture.module_watch import WatchedCall
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.stage_watch import WatchedStage
 from gradprobe.capture.steps import Steps, number_of
-from gradprobe.capture.value_stats import as_value_stats, on_host
+from gradprobe.capture.value_stats import Held, Values, as_value_stats, on_host
 from gradprobe.records.report import ValueStats
 from gradprobe.records.sampling import ModuleCall, StageMark, Tick
 from gradprobe.records.source import Frame
@@ -34,8 +34,8 @@ def sampling(recorder: Recorder, frames: Sequence[Frame | None]) -> Sampling:
     copied = on_host(_numbers(recorder))
     steps = Steps(recorder.marks.beats, copied)
 
-    def stats(four: Tensor | None) -> ValueStats | None:
-        return None if four is None else as_value_stats(copied[id(four)])
+    def stats(values: Values | None) -> ValueStats | None:
+        return None if values is None else as_value_stats(values, copied)
 
     # A leaf that was marked is measured with the other leaves, at each backward.
     leaves = {v: g for p in recorder.passes.passes for v, g in p.reached.items() if g is not None}
@@ -45,7 +45,9 @@ def sampling(recorder: Recorder, frames: Sequence[Frame | None]) -> Sampling:
         step, sigma = s.step, number_of(s.sigma, copied)
         if tick is not None and s.name not in _OUTSIDE:
             step = steps[tick].step if step is None else step
-            sigma = steps[tick].sigma if sigma is None else sigma
+            # A selector that looks for a level of its own means another one than its step's.
+            if sigma is None and (s.selector is None or s.selector.sigma is None):
+                sigma = steps[tick].sigma
         stages.append(
             StageMark(
                 name=s.name,
@@ -89,8 +91,8 @@ def _numbers(recorder: Recorder) -> Iterator[Tensor]:
     """All that is still where it was computed."""
     measured: list[WatchedStage | WatchedCall] = [*recorder.stages, *recorder.modules.calls]
     for one in measured:
-        if one.values is not None:
-            yield one.values
+        if isinstance(one.values, Held):
+            yield one.values.numbers
         if isinstance(one.sigma, Tensor):
             yield one.sigma
     for beat in recorder.marks.beats:

@@ -20,8 +20,8 @@ from gradprobe.capture.backward_hooks import as_stats, statistics, watch
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.quiet_modules import QuietModules
-from gradprobe.capture.torch_internals import NoSubclasses, forget_keywords, history, in_transform
-from gradprobe.capture.value_stats import Number, as_number, values_of
+from gradprobe.capture.torch_internals import aside, forget_keywords, history, in_transform
+from gradprobe.capture.value_stats import Number, Values, as_number, values_of
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import CONNECTED, DERIVED
@@ -47,7 +47,7 @@ class WatchedCall:
     grad_fn: str | None = None
     measured: Tensor | None = None
     sigma: Number | None = None
-    values: Tensor | None = None
+    values: Values | None = None
     device: str | None = None
 
     def stats(self) -> GradStats | None:
@@ -90,7 +90,7 @@ class ModuleWatch:
         if not self.mode.pauses:
             self._enter(module, sys._getframe(1))
         if self.quiet is not None:
-            self.quiet.entered(module, unrecorded=self.mode.pauses > 0)
+            self.quiet.entered(module)
 
     def _enter(self, module: Module, frame: FrameType) -> None:
         call: WatchedCall | None = None
@@ -136,7 +136,7 @@ class ModuleWatch:
         call = self._open.pop()
         if call is None:
             return
-        with NoSubclasses():
+        with aside():
             self.finished(call, args, kwargs, output)
 
     def finished(self, call: WatchedCall, args: Any, kwargs: Any, output: Any) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torch.nn import Module
 
@@ -27,14 +29,26 @@ class QuietModules:
         self._inside = False  # a module that suspended the watch runs
         self._quiet: dict[int, tuple[weakref.ref[Module], int]] = {}
 
-    def entered(self, module: Module, unrecorded: bool) -> None:
-        """A call of `module` begins; `unrecorded` ones give no stages, as in a backward pass."""
-        if threading.get_ident() != self._thread:
+    @contextmanager
+    def backward(self) -> Iterator[None]:
+        """Around a backward pass: what runs in it gives no stages."""
+        suspended = not self._inside and self._is_mine() and self.tap.suspend()
+        self._inside = self._inside or suspended
+        try:
+            yield
+        finally:
+            if suspended:
+                self._inside = False
+                self.tap.resume()
+
+    def entered(self, module: Module) -> None:
+        """A call of `module` begins."""
+        if not self._is_mine():
             return
         tap = self.tap
         if self._inside or not tap.watching:
             self._open.append((_UNKNOWN, 0))
-        elif (unrecorded or self._is_quiet(module)) and tap.suspend():
+        elif self._is_quiet(module) and tap.suspend():
             self._inside = True
             self._open.append((_SUSPENDED, tap.joined))
         else:
@@ -42,7 +56,7 @@ class QuietModules:
 
     def left(self, module: Module, raised: bool) -> None:
         """The innermost open call is over."""
-        if threading.get_ident() != self._thread or not self._open:
+        if not self._is_mine() or not self._open:
             return
         tap = self.tap
         met, joined = self._open.pop()
@@ -52,6 +66,9 @@ class QuietModules:
         elif met == tap.met and joined == tap.joined and not raised and not self._inside:
             number = id(module)
             self._quiet[number] = (weakref.ref(module), joined)
+
+    def _is_mine(self) -> bool:
+        return threading.get_ident() == self._thread
 
     def _is_quiet(self, module: Module) -> bool:
         known = self._quiet.get(id(module))

@@ -76,6 +76,8 @@ class Recorder:
         quiet = None if self.locals is None else QuietModules(self.locals)
         self.modules = ModuleWatch(self.mode, self.leaves, quiet)
         self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
+        if quiet is not None:
+            self.passes.unwatched = quiet.backward
         self.bound: dict[str, int] = {}  # of the names the user gave, what they meant at the end
         self.stance = torch_internals.EagerStance()
         self.seconds = 0.0

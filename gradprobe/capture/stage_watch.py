@@ -16,7 +16,7 @@ from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.locals_tap import LocalsTap
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.stage_selectors import Clock, Selector
-from gradprobe.capture.value_stats import Number, as_number, values_of
+from gradprobe.capture.value_stats import Number, Values, as_number, values_of
 from gradprobe.records.report import GradStats, Source
 
 
@@ -39,7 +39,7 @@ class WatchedStage:
     device: str
     is_leaf: bool | None
     version: int | None
-    values: Tensor | None
+    values: Values | None
     moment: int
     selector: Selector | None
     activation: int
@@ -75,12 +75,13 @@ class StageWatch:
         self.locals: LocalsTap | None = None
         self.handles: list[Any] = []
         self._moment = 0
+        self._begun: set[tuple[Selector, int]] = set()  # calls whose first assignment was seen
 
     def tapped(self, name: str, x: object, step: int | None, sigma: object) -> None:
         """`gradprobe.tap` was called, by the caller's caller of this."""
         if not isinstance(x, Tensor) or self.mode.pauses:
             return
-        with torch_internals.NoSubclasses():
+        with torch_internals.aside():
             stage = self._mark(name, x, self.journal.stack.here(2), step, as_number(sigma))
             if self.locals is not None:
                 stage.ticking = self.locals.ticking(sys._getframe(2))
@@ -89,7 +90,12 @@ class StageWatch:
         """The variable that a selector names was assigned by instruction `at` of `frame`."""
         if not isinstance(x, Tensor) or self.mode.pauses:
             return False
-        with torch_internals.NoSubclasses():
+        if selector.keep == "first of call" and self.locals is not None:
+            call = (selector, self.locals.current)
+            if call in self._begun:
+                return True
+            self._begun.add(call)
+        with torch_internals.aside():
             unknown = id(x) not in self.journal.identity.table
             sigma = (
                 None if selector.sigma is None else as_number(read(selector.sigma, frame.f_locals))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,30 +16,38 @@ from gradprobe.records.report import ValueStats
 # A noise level: a number, or the one element that another device holds.
 Number = float | Tensor
 
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What another device holds: four numbers for each piece of a tensor with so many elements."""
+
+    numbers: Tensor
+    elements: int
+
+
+Values = tuple[float, ...] | Held
+
 _EXACT = (torch.float32, torch.float64)
 _PIECE = 1 << 20  # elements of a low precision that are widened at a time
 
 
-def values_of(x: Tensor) -> Tensor | None:
-    """Four numbers of a tensor of any shape, on its device: mean, std, abs max, nonfinite.
+def values_of(x: Tensor) -> Values | None:
+    """Four numbers of a tensor of any shape: mean, std, abs max, nonfinite.
 
-    The standard deviation is the population's. None where they are not defined (integers, complex
-    numbers, no element) or cannot be computed unseen. What is allocated meanwhile is one byte an
-    element, and none on the CPU as long as all are finite; half precision takes 4 MiB more.
+    The standard deviation is the population's. What another device holds stays there, so that
+    nothing waits for it. None where they are not defined (integers, complex numbers, no element) or
+    cannot be computed unseen. What is allocated meanwhile is one byte an element, and none on the
+    CPU as long as all are finite; half precision takes 4 MiB more.
     """
     with aside():
         if not x.dtype.is_floating_point or not x.numel() or not has_numbers(x):
             return None
-        x = x.detach()
+        parts = [_part(piece) for piece in _pieces(x.detach())]
+        if x.device.type == "cpu":
+            return _together([tuple(n.item() for n in part) for part in parts], x.numel())
         wide = torch.float32 if x.device.type == "mps" else torch.float64
-        parts = [_part(piece, wide) for piece in _pieces(x)]
-        if len(parts) == 1:
-            return parts[0][1]
-        counts = torch.tensor([float(n) for n, _ in parts], dtype=wide, device=x.device)
-        means, stds, largest, nonfinite = torch.stack([numbers for _, numbers in parts], 1)
-        mean = (means * counts).sum() / x.numel()
-        variance = ((stds.square() + (means - mean).square()) * counts).sum() / x.numel()
-        return torch.stack((mean, variance.sqrt(), largest.amax(), nonfinite.sum()))
+        numbers = torch.stack([n.to(wide) for part in parts for n in part])
+        return Held(numbers, x.numel())
 
 
 def _pieces(x: Tensor) -> Iterator[Tensor]:
@@ -53,22 +62,38 @@ def _pieces(x: Tensor) -> Iterator[Tensor]:
         yield x.float()
 
 
-def _part(x: Tensor, wide: torch.dtype) -> tuple[int, Tensor]:
+def _part(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     std, mean = torch.std_mean(x, correction=0)
-    largest = torch.linalg.vector_norm(x, float("inf"))  # NaN if there is one
+    largest = torch.linalg.vector_norm(x, math.inf)  # NaN if there is one
     if x.device.type == "cpu" and math.isfinite(largest.item()):
-        nonfinite = torch.zeros((), dtype=wide)
-    else:
-        nonfinite = sum(
-            (torch.count_nonzero(x == bad) for bad in (math.inf, -math.inf)),
-            start=torch.count_nonzero(x != x),
-        )
-    return x.numel(), torch.stack([n.to(wide) for n in (mean, std, largest, nonfinite)])
+        return mean, std, largest, torch.zeros(())
+    nonfinite = torch.count_nonzero(x != x)
+    for bad in (math.inf, -math.inf):
+        nonfinite = nonfinite + torch.count_nonzero(x == bad)
+    return mean, std, largest, nonfinite
 
 
-def as_value_stats(four: list[float]) -> ValueStats:
-    """Those numbers on the host."""
-    mean, std, largest, nonfinite = four
+def _together(parts: Sequence[Sequence[float]], count: int) -> tuple[float, ...]:
+    """The four numbers of all pieces of a tensor, each but the last as long as `_PIECE`."""
+    if len(parts) == 1:
+        return tuple(parts[0])
+    shares = [min(_PIECE, count - n * _PIECE) / count for n in range(len(parts))]
+    mean = sum(s * part[0] for s, part in zip(shares, parts, strict=True))
+    variance = sum(
+        s * (part[1] ** 2 + (part[0] - mean) * (part[0] - mean))
+        for s, part in zip(shares, parts, strict=True)
+    )
+    maxima = [part[2] for part in parts]
+    largest = math.nan if any(map(math.isnan, maxima)) else max(maxima)
+    return mean, math.sqrt(variance), largest, sum(part[3] for part in parts)
+
+
+def as_value_stats(values: Values, on_host: Mapping[int, list[float]]) -> ValueStats:
+    """Those numbers on the host, where `on_host` copied what a device held."""
+    if isinstance(values, Held):
+        row = on_host[id(values.numbers)]
+        values = _together([row[n : n + 4] for n in range(0, len(row), 4)], values.elements)
+    mean, std, largest, nonfinite = values
     return ValueStats(mean, std, largest, int(nonfinite))
 
 
