@@ -87,10 +87,10 @@ class ModuleWatch:
         self.leaves.registered(parameter)
 
     def entering(self, module: Module, args: Any) -> None:
-        if not self.mode.pauses:
-            self._enter(module, sys._getframe(1))
         if self.quiet is not None:
             self.quiet.entered(module)
+        if not self.mode.pauses:
+            self._enter(module, sys._getframe(1))
 
     def _enter(self, module: Module, frame: FrameType) -> None:
         call: WatchedCall | None = None
@@ -184,7 +184,7 @@ class ModuleWatch:
 
 
 def _tensors(output: Any) -> Any:
-    """The tensors of a module's result: one, a tuple, or a mapping such as a ModelOutput."""
+    """The tensors of a result: one, a tuple, a mapping such as a ModelOutput, an object."""
     if isinstance(output, Tensor):
         yield output
     elif isinstance(output, (list, tuple)):
@@ -196,3 +196,5 @@ def _tensors(output: Any) -> Any:
     elif hasattr(output, "__dataclass_fields__"):
         for name in output.__dataclass_fields__:
             yield from _tensors(getattr(output, name))
+    elif hasattr(output, "__dict__"):  # a posterior or a distribution, with its mean
+        yield from (item for item in vars(output).values() if isinstance(item, Tensor))
