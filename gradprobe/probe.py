@@ -10,11 +10,13 @@ from typing import Self
 from gradprobe.adapters import adapter_for
 from gradprobe.capture.build import build
 from gradprobe.capture.recorder import Recorder
+from gradprobe.capture.stage_search import StageSearch
 from gradprobe.capture.stage_selectors import parse
 from gradprobe.diagnose import report_of
 from gradprobe.diagnose.allow import Allowed
 from gradprobe.diagnose.allow import parse as parse_allowed
 from gradprobe.errors import UsageError
+from gradprobe.graph.wanted import stage_values
 from gradprobe.records.report import FIND_STAGES, FindStages, Report, Stage
 
 
@@ -74,6 +76,8 @@ class Probe:
             denoiser,
             adapter_for,
         )
+        if find_stages == "auto":
+            self._recorder.passes.search = StageSearch(self._recorder, stage_values)
         self._command = tuple(command)
         self._named = bool(leaves) or root is not None
         self._running = False

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from gradprobe.capture.graph_walk import GraphWalk, raw_graph
 from gradprobe.capture.leaf_watch import LeafWatch, WatchedLeaf
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.torch_internals import NoSubclasses, in_transform, node_counter
+from gradprobe.records.backward import Measured
 from gradprobe.records.op import Callee, Kind
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
@@ -98,6 +99,15 @@ class WatchedPass:
     raised: str | None = None
     nodes: int | None = None
     edges: int | None = None
+    measured: dict[int, Measured] = field(default_factory=dict)
+
+
+class Search(Protocol):
+    """Who measures stages that nobody marked; see `stage_search`."""
+
+    def begin(self, roots: Sequence[Tensor]) -> tuple[list[Any], Any]: ...
+
+    def measured(self, found: Any) -> dict[int, Measured]: ...
 
 
 class BackwardWatch:
@@ -123,6 +133,7 @@ class BackwardWatch:
         self.thread = threading.get_ident()
         # Put around each pass: what runs in it gives no stages, so nothing need be watched.
         self.unwatched: Callable[[], AbstractContextManager[None]] = nullcontext
+        self.search: Search | None = None
 
     def wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _engine_run_backward(t_outputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -142,10 +153,14 @@ class BackwardWatch:
         """Run one pass of the program under watch; raises whatever the engine raises."""
         handles: list[Any] = []
         measured: dict[int, Tensor | None] = {}
+        stages: Any = ()
         with NoSubclasses():
             seen = self.begin(outputs, args, kwargs, frame)
             if not _transformed(outputs, args):
                 handles = self.hook_leaves(seen, measured)
+                if self.search is not None:
+                    more, stages = self.search.begin([t for t in outputs if isinstance(t, Tensor)])
+                    handles += more
         self.mode.pauses += 1
         try:
             result = original(outputs, *args, **kwargs)
@@ -157,6 +172,8 @@ class BackwardWatch:
                 handle.remove()
             for value, numbers in measured.items():
                 seen.reached[value] = None if numbers is None else as_stats(numbers)
+            if self.search is not None and stages:
+                seen.measured = self.search.measured(stages)
             self.mode.pauses -= 1
         if seen.how == "grad":
             with NoSubclasses():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from array import array
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -15,11 +14,10 @@ from gradprobe.capture.leaf_names import LeafNames
 from gradprobe.capture.naming import Naming
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.source_map import SourceMap
+from gradprobe.capture.tables import ops_of, values_of
 from gradprobe.records.backward import FunctionCall, GradRead, Pass
-from gradprobe.records.op import OpTable
 from gradprobe.records.report import Environment
 from gradprobe.records.source import Frame
-from gradprobe.records.tensor import ValueTable
 from gradprobe.records.trace import Region, Trace
 
 
@@ -37,22 +35,8 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
     return Trace(
         environment=_environment(command),
         frames=tuple(frames),
-        ops=OpTable(
-            callees=tuple(journal.callees),
-            head=array("q", journal.head),
-            site=array("i", journal.site),
-            sequence=array("q", journal.sequence),
-            inputs=array("i", journal.inputs),
-            inputs_end=array("i", journal.inputs_end),
-            outputs=array("i", journal.outputs),
-            outputs_end=array("i", journal.outputs_end),
-        ),
-        values=ValueTable(
-            metas=tuple(journal.metas),
-            meta=array("i", journal.meta),
-            flags=bytes(journal.flags),
-            at=array("i", journal.made_at),
-        ),
+        ops=ops_of(journal),
+        values=values_of(journal),
         regions=tuple(_region(o, sources, frames) for o in recorder.grad_mode.openings),
         leaves=leaves,
         exits=tuple(recorder.memory.exits),
@@ -75,7 +59,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         ticks=sampler.ticks,
         reads=tuple(_reads(recorder, frames, naming)),
         raised=tuple(recorder.mode.raised),
-        stacks=dict(recorder.mode.stacks),
+        stacks={**recorder.mode.entries.stacks, **recorder.mode.stacks},
         loops=_loops(recorder, sources),
         names=names.of_sources(),
         named_root=names.root(),
@@ -85,14 +69,19 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         autograd_dot=recorder.passes.dot,
         callers=tuple(journal.stack.callers),
         functions_at=journal.stack.functions_at(),
+        function_names=journal.stack.function_names(),
+        generators=journal.stack.generators(),
+        held=recorder.mode.entries.held(),
         denoiser=recorder.denoiser,
         looks=recorder.find_stages,
     )
 
 
 def _loops(recorder: Recorder, sources: SourceMap) -> dict[int, tuple[tuple[int, int], ...]]:
-    """Of every place on the stack of a module call, the loops around it."""
-    places = {site for call in recorder.modules.calls for _, site, _ in call.where.frames}
+    """Of every place on the stack of a call, the loops around it."""
+    stacks = [call.where for call in recorder.modules.calls]
+    stacks += recorder.mode.entries.stacks.values()
+    places = {site for where in stacks for _, site, _ in where.frames}
     found = {}
     for site in places:
         place = recorder.journal.stack.places[site]
@@ -131,6 +120,7 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
                 raised=seen.raised,
                 nodes=seen.nodes,
                 edges=seen.edges,
+                measured=dict(seen.measured),
             )
         )
     return found

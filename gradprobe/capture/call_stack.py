@@ -6,6 +6,7 @@ trace is built.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import sysconfig
@@ -19,6 +20,8 @@ from gradprobe.records.sampling import Where
 
 # Tensor plumbing that users do not think of as theirs: the frame that called it says more.
 PLUMBING = ("torch", "numpy", "einops", "opt_einsum", "functorch", "jaxtyping", "beartype")
+
+_CALL = "_call_impl"  # torch's function between a module's caller and its forward
 
 
 def _folders() -> tuple[str, ...]:
@@ -36,10 +39,12 @@ class CallStack:
 
     __slots__ = (
         "_folders",
+        "_in_modules",
         "_library",
         "_site_packages",
         "callers",
         "codes",
+        "on_entry",
         "on_new_code",
         "places",
         "sites",
@@ -61,8 +66,13 @@ class CallStack:
         # By place, the place in user code that its function was called from when the place was
         # first reached; 0 if there was none.
         self.callers: list[int] = [0]
+        self._in_modules: set[int] = set()
         # Told once of each code object of user code, while a call of it runs.
         self.on_new_code: Callable[[FrameType], None] | None = None
+        # Told of each op at a place where a function begins its work, if it was called by user code
+        # and not by torch: so do denoisers that are no modules. Answers whether to be told again.
+        # Such a place is known by the complement of its instruction, so that the rest pays nothing.
+        self.on_entry: Callable[[FrameType, int], bool] | None = None
 
     def learn(self, frame: FrameType) -> dict[int, int] | None:
         code = frame.f_code
@@ -93,9 +103,24 @@ class CallStack:
             if known is not None:
                 lasti = frame.f_lasti
                 number = known.get(lasti)
-                return self.enter(frame, lasti, known) if number is None else number
+                if number is None:
+                    number = known.get(~lasti)
+                    if number is None:
+                        return self.enter(frame, lasti, known)
+                    self._entered(frame, number)
+                return number
             frame = frame.f_back
         return 0
+
+    def _entered(self, frame: FrameType, number: int) -> None:
+        if self.on_entry is not None and self.on_entry(frame, number):
+            return
+        known = self._known(frame)
+        if known is not None:
+            known[frame.f_lasti] = known.pop(~frame.f_lasti)
+
+    def _number(self, frame: FrameType, lasti: int, known: dict[int, int]) -> int:
+        return known.get(lasti) or known.get(~lasti) or self.enter(frame, lasti, known)
 
     def is_near(self, frame: FrameType | None, further: int) -> bool:
         """Whether user code is at `frame`, or as few frames further up."""
@@ -113,38 +138,57 @@ class CallStack:
 
     def enter(self, frame: FrameType, lasti: int, known: dict[int, int]) -> int:
         """Number a new place, and before it those places of its callers that are new too."""
-        new = [(frame.f_code, lasti, known)]
-        caller = 0
+        new: list[tuple[FrameType, int, dict[int, int]]] = [(frame, lasti, known)]
+        begins = not known and self.on_entry is not None
+        caller, by_torch = 0, False
         outer = frame.f_back
         while outer is not None:
             sites = self._known(outer)
-            if sites is not None:
-                caller = sites.get(outer.f_lasti, 0)
+            if sites is None:
+                by_torch = by_torch or outer.f_code.co_name == _CALL
+            else:
+                caller = sites.get(outer.f_lasti) or sites.get(~outer.f_lasti) or 0
                 if caller:
                     break
-                new.append((outer.f_code, outer.f_lasti, sites))
+                new.append((outer, outer.f_lasti, sites))
             outer = outer.f_back
-        for code, at, sites in reversed(new):
-            if at in sites:  # a function that called itself from here
-                caller = sites[at]
-                continue
-            sites[at] = len(self.places)
-            self.places.append((code, at))
-            self.callers.append(caller)
+        for one, at, sites in reversed(new):
+            if at not in sites:  # it is there where a function called itself from here
+                sites[at] = len(self.places)
+                self.places.append((one.f_code, at))
+                self.callers.append(caller)
             caller = sites[at]
-        return known[lasti]
+        number = known[lasti]
+        if by_torch or self.callers[number] in self._in_modules:
+            self._in_modules.update(known[at] for _, at, known in new)
+        elif begins and frame.f_back is not None and self._known(frame.f_back) is not None:
+            known[~lasti] = known.pop(lasti)
+            self._entered(frame, number)
+        return number
 
     def place_of(self, frame: FrameType, lasti: int) -> int:
         """The number of instruction `lasti` in `frame`; where that is plumbing, of the caller."""
         known = self._known(frame)
         if known is None:
             return self.place(frame.f_back)
-        return known.get(lasti) or self.enter(frame, lasti, known)
+        return self._number(frame, lasti, known)
 
     def functions_at(self) -> tuple[int, ...]:
         """By place, a number for the code object that it lies in; -1 of nowhere."""
         numbers = {id(code): number for number, code in enumerate(self.codes)}
         return tuple(-1 if place is None else numbers[id(place[0])] for place in self.places)
+
+    def function_names(self) -> tuple[str, ...]:
+        """Their qualified names, by those numbers."""
+        return tuple(code.co_qualname for code in self.codes)
+
+    def generators(self) -> frozenset[int]:
+        """The places that lie in generators."""
+        return frozenset(
+            number
+            for number, place in enumerate(self.places)
+            if place is not None and place[0].co_flags & inspect.CO_GENERATOR
+        )
 
     def here(self, depth: int = 1) -> int:
         return self.place(sys._getframe(depth + 1))
@@ -156,7 +200,7 @@ class CallStack:
             known = self._known(frame)
             if known is not None:
                 lasti = frame.f_lasti
-                site = known.get(lasti) or self.enter(frame, lasti, known)
+                site = self._number(frame, lasti, known)
                 found.append((id(frame), site, lasti))
             frame = frame.f_back
         found.reverse()

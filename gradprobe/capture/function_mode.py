@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from gradprobe.capture.entries import Entries
 from gradprobe.capture.grad_mode import GradMode
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
@@ -102,6 +103,8 @@ class SeeingMode(TorchFunctionMode):
         self.stacks: dict[int, Where] = {}
         self.draws: list[int] = []  # ops that drew random numbers, up to the same bound
         self.raised: list[RaisedOp] = []
+        self.entries = Entries(journal)
+        journal.stack.on_entry = self.entries.begins
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 from torch import Tensor
 
 from gradprobe.capture.torch_internals import sequence_number
 
-BOUND = 20_000
+BOUND = 16_000
 
 
 class GraphWalk:
@@ -52,7 +54,52 @@ class GraphWalk:
                     waiting.append(following)
         return len(seen), edges
 
+    def find(
+        self,
+        roots: Sequence[Tensor],
+        numbers: Collection[int],
+        inside: Sequence[tuple[int, int]],
+    ) -> list[tuple[int, Any]]:
+        """The nodes below `roots` that were made as these numbers, each with its number.
 
+        From the newest to the oldest, and first past the stretches `[from, to)` of numbers that
+        `inside` gives: a denoiser's own nodes are many, and are gone through only if a number is
+        still missing.
+        """
+        heap: list[tuple[bool, int, int, Any]] = []
+        seen: set[int] = set()
+        missing = set(numbers)
+        found: list[tuple[int, Any]] = []
+        starts = [first for first, _ in inside]
+
+        def enter(node: Any) -> None:
+            number = sequence_number(node)
+            if number in seen or number > _ACCUMULATES:
+                return
+            seen.add(number)
+            position = bisect_right(starts, number) - 1
+            deep = position >= 0 and number < inside[position][1]
+            heappush(heap, (deep and number not in missing, -number, len(seen), node))
+
+        for tensor in roots:
+            if tensor.grad_fn is not None:
+                enter(tensor.grad_fn)
+        while heap and missing:
+            if self.left <= 0:
+                self.cut_off = True
+                break
+            self.left -= 1
+            _, number, _, node = heappop(heap)
+            if -number in missing:
+                missing.discard(-number)
+                found.append((-number, node))
+            for following, _ in node.next_functions:
+                if following is not None:
+                    enter(following)
+        return found
+
+
+_ACCUMULATES = 1 << 62  # nodes of leaves are numbered past all others
 _BEHIND = 2_000
 
 

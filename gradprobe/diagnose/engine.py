@@ -112,7 +112,7 @@ def _stage(view: View, op: int) -> str | None:
     last_call = calls[-1].to_op if calls else -1
     if passed and passed[-1].at_op >= last_call:
         return passed[-1].name
-    return "denoiser_output" if calls else view.leaf.name
+    return "denoised_output" if calls else view.leaf.name
 
 
 def _with_hidden(found: list[Finding], behind: list[Draft]) -> list[Finding]:

@@ -1,51 +1,110 @@
-"""The hook records of a run: leaf, marked stages, the denoiser's outputs, root."""
+"""The hook records of a run: leaf, marked stages, stages that the dataflow shows, root."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from gradprobe.graph.landmarks import Landmark, landmarks_of
 from gradprobe.graph.view import View
-from gradprobe.records.report import Answer, GradStats, Stage
+from gradprobe.records.report import Answer, Stage
+from gradprobe.records.sampling import StageMark
 from gradprobe.records.source import Frame
-from gradprobe.records.tensor import REQUIRES_GRAD
+from gradprobe.records.tensor import LEAF, REQUIRES_GRAD
 from gradprobe.records.trace import Trace
 
 
 def stages_of(trace: Trace, views: Sequence[View]) -> tuple[Stage, ...]:
-    """Every stage in order of time; of the root that the first view looks at."""
+    """Every stage in order of time; of the root that the first view looks at.
+
+    What the user or an adapter named takes the place of what was discovered under the same name,
+    or as the same value.
+    """
     found: list[tuple[int, Stage]] = []
     for view in views:
         leaf = view.leaf
-        found.append((-1, _stage(view, views, leaf.values[0], leaf.name, leaf.at, grad=view.grad)))
+        stage = _bare(trace, views, leaf.values[0], leaf.name, leaf.at)
+        found.append((-1, _with(stage, grad=view.grad)))
+    landmarks = landmarks_of(views[0].steps) if views else ()
     for mark in trace.stages:
-        stage = _bare(trace, views, mark.value, mark.name, mark.at)
-        found.append((mark.at_op, _more(stage, mark.step, mark.sigma, mark.grad_fn, mark.grad)))
+        found.append((mark.at_op, _marked(trace, views, mark, landmarks)))
     if views:
-        first = views[0]
-        for call, step in zip(first.steps.calls, first.steps.steps, strict=True):
-            output = next((v for v in call.outputs if v in first.flow.between), call.outputs[0])
-            stage = _bare(trace, views, output, "denoiser_output", call.at)
-            found.append((call.to_op, _more(stage, step, None, call.grad_fn, call.grad)))
-        grad_fn = first.passed.grad_fn if first.passed is not None else None
-        root = _bare(trace, views, first.flow.roots[0], first.root_name, first.root_at)
-        found.append((len(trace.ops), _more(root, None, None, grad_fn, None)))
+        if trace.looks == "auto":
+            found += _discovered(trace, views, landmarks)
+        found.append((len(trace.ops), _root(trace, views)))
     found.sort(key=lambda pair: pair[0])
     return tuple(stage for _, stage in found)
 
 
-def _stage(
-    view: View,
-    views: Sequence[View],
-    value: int,
-    name: str,
-    at: Frame | None,
-    grad: GradStats | None,
+def _root(trace: Trace, views: Sequence[View]) -> Stage:
+    first = views[0]
+    stage = _bare(trace, views, first.flow.roots[0], first.root_name, first.root_at)
+    return _with(stage, grad_fn=first.passed.grad_fn if first.passed is not None else None)
+
+
+def _marked(
+    trace: Trace, views: Sequence[View], mark: StageMark, landmarks: Sequence[Landmark]
 ) -> Stage:
-    return _more(_bare(view.trace, views, value, name, at), None, None, None, grad)
+    """A stage that the user or an adapter named."""
+    stage = _bare(trace, views, mark.value, mark.name, mark.at)
+    step, call, sigma = mark.step, None, mark.sigma
+    twin = next((one for one in landmarks if one.value == mark.value), None)
+    if twin is not None:
+        step = twin.step if step is None else step
+        call = twin.call
+        sigma = twin.sigma if sigma is None else sigma
+    elif step is None and views:
+        step = views[0].steps.around(mark.at_op, mark.value)
+    return _with(
+        stage,
+        step=step,
+        call=call,
+        sigma=sigma,
+        grad_fn=mark.grad_fn,
+        grad=mark.grad,
+        value=mark.stats,
+        device=mark.device,
+        is_leaf=mark.is_leaf,
+        version=mark.version,
+        source=mark.source,
+    )
+
+
+def _discovered(
+    trace: Trace, views: Sequence[View], landmarks: Sequence[Landmark]
+) -> Iterator[tuple[int, Stage]]:
+    names = {mark.name for mark in trace.stages}
+    values = {mark.value for mark in trace.stages}
+    first = views[0]
+    measured = first.passed.measured if first.passed is not None else {}
+    for mark in landmarks:
+        if mark.name in names or mark.value in values:
+            continue
+        stage = _bare(trace, views, mark.value, mark.name, mark.at)
+        seen = measured.get(mark.value)
+        call = None if mark.position is None else first.steps.calls[mark.position]
+        grad = seen.grad if seen is not None else None
+        if grad is None:
+            grad = call.grad if call is not None else None
+        if mark.value in first.leaf.values:
+            grad = first.grad
+        yield (
+            mark.op,
+            _with(
+                stage,
+                step=mark.step,
+                call=mark.call,
+                sigma=mark.sigma,
+                grad_fn=seen.grad_fn if seen is not None else mark.grad_fn,
+                grad=grad,
+                value=call.stats if call is not None else None,
+                device=call.device if call is not None else (seen.device if seen else None),
+            ),
+        )
 
 
 def _bare(trace: Trace, views: Sequence[View], value: int, name: str, at: Frame | None) -> Stage:
     meta = trace.values.describe(value)
+    requires_grad = trace.values.has(value, REQUIRES_GRAD)
     return Stage(
         name=name,
         step=None,
@@ -53,22 +112,19 @@ def _bare(trace: Trace, views: Sequence[View], value: int, name: str, at: Frame 
         at=at,
         shape=meta.shape,
         dtype=meta.dtype,
-        requires_grad=trace.values.has(value, REQUIRES_GRAD),
+        requires_grad=requires_grad,
         grad_fn=None,
         connected={view.leaf.name: _connected(view, value) for view in views},
+        device=None if meta.device == "unknown" else meta.device,
+        is_leaf=not requires_grad or trace.values.has(value, LEAF),
     )
 
 
-def _more(
-    stage: Stage,
-    step: int | None,
-    sigma: float | None,
-    grad_fn: str | None,
-    grad: GradStats | None,
-) -> Stage:
+def _with(stage: Stage, **fields: object) -> Stage:
     from dataclasses import replace
 
-    return replace(stage, step=step, sigma=sigma, grad_fn=grad_fn, grad=grad)
+    known = {name: value for name, value in fields.items() if value is not None}
+    return replace(stage, **known)  # type: ignore[arg-type]  # names are checked by replace
 
 
 def _connected(view: View, value: int) -> Answer:

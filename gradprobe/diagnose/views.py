@@ -134,7 +134,7 @@ def _view(data: Dataflow, goal: Goal, f: Flow, others: tuple[LeafMark, ...]) -> 
     return View(
         data=data,
         flow=f,
-        steps=steps_of(data.trace, f, goal.where),
+        steps=steps_of(data, f, goal.where),
         refused=goal.refused,
         passed=goal.passed,
         root_name=goal.name,

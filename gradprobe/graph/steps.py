@@ -1,13 +1,18 @@
-"""Which module is the denoiser, and which step of the sampling loop an op belongs to."""
+"""Which module is the denoiser, and which step of the sampler its calls and other ops belong to."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import pairwise
 
+from gradprobe.graph.dataflow import Dataflow
+from gradprobe.graph.denoiser import denoiser_calls
 from gradprobe.graph.flow import Flow
-from gradprobe.records.sampling import ModuleCall, Where
+from gradprobe.graph.grouping import groups_of
+from gradprobe.graph.skeleton import Skeleton, skeleton
+from gradprobe.graph.states import States, states_of
+from gradprobe.graph.turns import comes_round, goes_on, turns_of
+from gradprobe.records.sampling import ModuleCall, Tick, Where
 from gradprobe.records.trace import Trace
 
 
@@ -15,13 +20,19 @@ from gradprobe.records.trace import Trace
 class Steps:
     """The denoiser's calls on the way to one root, each with its step.
 
-    `steps[i]` belongs to `calls[i]`; empty calls mean that no denoiser was found, and None as a
-    step that no loop was.
+    `steps[i]` belongs to `calls[i]`, and `within[i]` is its number inside the step; empty calls
+    mean that no denoiser was found. None as a step: it cannot be told, or the call belongs to none
+    (the last denoising of a sampler that cleans its result).
     """
 
     trace: Trace
     calls: tuple[ModuleCall, ...] = ()
     steps: tuple[int | None, ...] = ()
+    within: tuple[int, ...] = ()
+    ticks: tuple[Tick, ...] = ()
+    bones: Skeleton | None = None
+    states: States | None = None
+    cleans: bool = False  # the last call is no step, it cleans the result
 
     @property
     def count(self) -> int | None:
@@ -32,23 +43,53 @@ class Steps:
         """The denoiser call within which `op` ran."""
         return next((c for c in self.calls if c.from_op <= op < c.to_op), None)
 
-    def of(self, op: int) -> int | None:
-        """The step in which `op` ran, None where that cannot be said."""
+    def of(self, op: int, where: Where | None = None) -> int | None:
+        """The step in which `op` ran, None where that cannot be said. `where` is its stack."""
         if not self.calls or self.steps[0] is None:
             return None
-        before = [i for i, call in enumerate(self.calls) if call.from_op <= op]
-        if before and op < self.calls[before[-1]].to_op:
-            return self.steps[before[-1]]
-        where = self.trace.stacks.get(op)
-        if where is None:
+        last = bisect_right(self.calls, op, key=lambda call: call.from_op) - 1
+        if last >= 0 and op < self.calls[last].to_op:
+            return self.steps[last]
+        if self.ticks:
+            tick = tick_at(self.ticks, op)
+            return tick.step if tick is not None else None
+        where = where or self.trace.stacks.get(op)
+        if where is None or not self.calls[0].where.frames:
             return None
-        if not before:
+        if last < 0:
             return 0 if self._in_loop(self.calls[0].where, where) else None
-        last = before[-1]
         if not self._in_loop(self.calls[last].where, where):
             return None
+        if goes_on(self.calls[last].where, where):
+            return self.steps[last]
+        following = self.steps[last + 1] if last + 1 < len(self.steps) else None
         step = self.steps[last]
-        return step if step is None or _goes_on(self.calls[last].where, where) else step + 1
+        return following if following is not None or step is None else step + 1
+
+    def around(self, op: int, value: int) -> int | None:
+        """The step in which a value was seen at `op`, told without a stack.
+
+        Between two calls of different steps, what was made from the state that the second starts
+        from is the second's.
+        """
+        if self.ticks:
+            tick = tick_at(self.ticks, op)
+            return tick.step if tick is not None else None
+        last = bisect_right(self.calls, op - 1, key=lambda call: call.from_op) - 1
+        if last < 0:
+            return None
+        following = last + 1
+        if following < len(self.calls) and self.states is not None and self.bones is not None:
+            state = self.states.of_call[following]
+            made = self.trace.values.at[state] if state is not None else None
+            if made is not None and self.trace.values.at[value] >= made >= 0:
+                return self.steps[following]
+        return self.steps[last] if following < len(self.calls) or self._ends(value) else None
+
+    def _ends(self, value: int) -> bool:
+        """Whether a value was seen no later than the state that the sampler ends with."""
+        final = self.states.final if self.states is not None else None
+        return final is not None and self.trace.values.at[value] <= self.trace.values.at[final]
 
     def _in_loop(self, call: Where, where: Where) -> bool:
         """Whether a place lies in the loop that the denoiser is called from."""
@@ -70,69 +111,67 @@ class Steps:
         return len(steps) > 1
 
 
-def steps_of(trace: Trace, flow: Flow, ends: Where | None) -> Steps:
-    """Find the denoiser among the module calls between leaf and root, and number its steps.
+def tick_at(ticks: tuple[Tick, ...], op: int) -> Tick | None:
+    """The tick that `op` comes after; None before the first."""
+    position = bisect_right(ticks, op, key=lambda tick: tick.at_op) - 1
+    return ticks[position] if position >= 0 else None
 
-    The denoiser is the outermost module that is called at least twice on values that come from the
-    leaf. A new step begins when its loop comes round again: two calls on different lines of one
-    turn (Heun's method, guidance in two batches) are one step. `ends` is where backward was called.
+
+def steps_of(data: Dataflow, flow: Flow, ends: Where | None) -> Steps:
+    """Find the denoiser between leaf and root, and number its steps.
+
+    What an adapter saw comes first, then what the states and the loop around the calls say. `ends`
+    is where backward was called.
     """
-    usable = [
-        call
-        for call in trace.calls
-        if any(v in flow.between for v in call.inputs)
-        and any(v in flow.between for v in call.outputs)
-    ]
-    by_module: dict[int, list[ModuleCall]] = {}
-    for call in usable:
-        by_module.setdefault(call.module, []).append(call)
-    repeated = [calls for calls in by_module.values() if len(calls) > 1]
-    if not repeated:
+    trace = data.trace
+    calls = denoiser_calls(data, flow)
+    if not calls:
         return Steps(trace)
-    calls = min(repeated, key=lambda group: (min(c.depth for c in group), group[0].from_op))
-    calls.sort(key=lambda call: call.from_op)
-    numbers = _numbered(trace, calls, ends)
-    return Steps(trace, tuple(calls), tuple(numbers) if numbers else (None,) * len(calls))
+    bones = skeleton(data, flow, calls)
+    states = states_of(bones)
+    ticks = _ticks_around(trace, calls)
+    steps: list[int | None] = [None] * len(calls)
+    if ticks:
+        ticked = [tick_at(ticks, call.from_op) for call in calls]
+        steps = [None if tick is None else tick.step for tick in ticked]
+    elif comes_round(calls):
+        steps = list(groups_of(states, turns_of(trace, calls, ends)) or steps)
+    cleans = _cleans(calls, states, bones) and (not ticks or ticks[-1].at_op <= calls[-2].to_op)
+    if cleans:
+        steps[-1] = None
+    return Steps(trace, calls, tuple(steps), _within(steps), ticks, bones, states, cleans)
 
 
-def _numbered(trace: Trace, calls: Sequence[ModuleCall], ends: Where | None) -> list[int] | None:
-    """A step for each call; None where the turns of the sampling loop cannot be told.
-
-    Stacks alone do not say which of two nested loops came round. A loop around the backward too
-    (an optimisation) made one turn only; when two others remain, as in an adaptive solver, there is
-    no answer. Straight-line code never comes round and has no steps.
-    """
-    numbers = [0]
-    for before, call in pairwise(calls):
-        if _goes_on(before.where, call.where):
-            numbers.append(numbers[-1])
-            continue
-        if _turning(trace, before.where, call.where, ends) > 1:
-            return None
-        numbers.append(numbers[-1] + 1)
-    return numbers if numbers[-1] else None
+def _ticks_around(trace: Trace, calls: tuple[ModuleCall, ...]) -> tuple[Tick, ...]:
+    """The ticks of the run that these calls belong to; none if it began before an adapter saw."""
+    first = bisect_right(trace.ticks, calls[0].from_op, key=lambda tick: tick.at_op) - 1
+    if first < 0:
+        return ()
+    while first > 0 and trace.ticks[first - 1].step <= trace.ticks[first].step > 0:
+        first -= 1
+    return tuple(tick for tick in trace.ticks[first:] if tick.at_op < calls[-1].to_op)
 
 
-def _turning(trace: Trace, before: Where, call: Where, ends: Where | None) -> int:
-    """How many loops may have come round between two calls."""
-    at_end = {frame: at for frame, _, at in ends.frames} if ends is not None else {}
-    count = 0
-    for (frame, site, at), (other, _, later) in zip(before.frames, call.frames, strict=False):
-        if frame != other:
-            break
-        for first, last in trace.loops.get(site, ()):
-            if first <= later <= last and not first <= at_end.get(frame, -1) <= last:
-                count += 1
-        if at != later:
-            break
-    return count
+def _within(steps: list[int | None]) -> tuple[int, ...]:
+    found: list[int] = []
+    for position, step in enumerate(steps):
+        again = position and step is not None and step == steps[position - 1]
+        found.append(found[-1] + 1 if again else 0)
+    return tuple(found)
 
 
-def _goes_on(before: Where, where: Where) -> bool:
-    """Whether the second place comes later in the same turn of every loop than the first."""
-    for (frame, _, at), (other, _, later) in zip(before.frames, where.frames, strict=False):
-        if frame != other:
-            return False
-        if at != later:
-            return later > at
-    return len(before.frames) != len(where.frames)
+def _cleans(calls: tuple[ModuleCall, ...], states: States, bones: Skeleton) -> bool:
+    """Whether the last call is no step: its result is the sampler's, from a place of its own."""
+    if len(calls) < 3 or states.final is None:
+        return False
+    sites = [_called_from(call) for call in calls]
+    in_loop = len(set(sites[:-1])) < len(sites) - 1
+    alone = in_loop and sites[-1] is not None and sites[-1] not in sites[:-1]
+    last = next(e for e in reversed(bones.events) if e.call is not None)
+    return alone and states.final in last.outputs and states.base[-1] is None
+
+
+def _called_from(call: ModuleCall) -> object:
+    if call.where.frames:
+        return call.where.frames[-1][1]
+    return call.at.place if call.at is not None else None

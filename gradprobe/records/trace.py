@@ -83,6 +83,11 @@ class Trace:
     # none), and which function it lies in (a number for its code).
     callers: Sequence[int] = ()
     functions_at: Sequence[int] = ()
+    function_names: Sequence[str] = ()  # qualified names, by those numbers
+    # Places in generators, and places that call what a variable holds: `model(x)` where `model` is
+    # a parameter or was given another name.
+    generators: frozenset[int] = frozenset()
+    held: frozenset[int] = frozenset()
     # What the user asked of stages: by name the denoiser, and whether to look for them at all.
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"

@@ -40,7 +40,7 @@ def steps(tmp_path: Path, body: str, end: str = END) -> Traced:
 
 
 def numbers(run: Traced) -> list[int | None]:
-    return [s.step for s in run.report.stages if s.name == "denoiser_output"]
+    return [s.step for s in run.report.stages if s.name == "denoised_output"]
 
 
 KNOWN: dict[str, tuple[str, list[int | None]]] = {
@@ -117,7 +117,7 @@ KNOWN: dict[str, tuple[str, list[int | None]]] = {
         for x in sampler(x):
             pass
         """,
-        [None] * 4,  # which of the two loops came round cannot be told from stacks
+        [0, 1, 2, 3],
     ),
     "a wrapper around the model": (
         """
@@ -215,7 +215,7 @@ for n, s in enumerate(sigmas):
     )
     assert run.report.verdict == "partial"
     assert (run.first.code, run.first.count, run.first.step) == ("GP101", 3, 1)
-    assert run.first.stage == "denoiser_output"
+    assert run.first.stage == "denoised_output"
     assert run.is_at(run.first.at, "lost")
     (leaf,) = run.report.leaves
     assert leaf.layers.complete.answer == "no"

@@ -1,0 +1,117 @@
+"""Finds the nodes of stages in the graph that a backward is about to run, and measures there.
+
+A stage that nobody marked is known only when the forward is over. Its tensor may be gone by then;
+its node is in the graph, and known by its place in the order of creation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from gradprobe.capture.backward_hooks import as_stats, statistics
+from gradprobe.capture.glimpse import glimpse
+from gradprobe.capture.graph_walk import GraphWalk
+from gradprobe.capture.recorder import Recorder
+from gradprobe.capture.torch_internals import in_transform
+from gradprobe.records.backward import Measured
+from gradprobe.records.tensor import REQUIRES_GRAD
+from gradprobe.records.trace import Trace
+
+_MOST_OPS = 400_000  # that all looks of one run may go through together
+_WALK = 8_000  # nodes that the search visits in a run
+
+
+@dataclass(slots=True)
+class _Found:
+    """A stage's node, once it was found; the gradient that came by in this pass."""
+
+    value: int
+    position: int
+    shape: tuple[int, ...]
+    grad_fn: str = ""
+    numbers: Tensor | None = None
+    device: str | None = None
+
+
+class StageSearch:
+    """Looks for stages at each backward of one run, within a bound of work."""
+
+    def __init__(self, recorder: Recorder, wanted: Callable[[Trace], Iterable[int]]) -> None:
+        self.recorder = recorder
+        self.wanted = wanted
+        self.left = _MOST_OPS
+        self.walk = GraphWalk(_WALK)
+
+    def begin(self, roots: Sequence[Tensor]) -> tuple[list[Any], list[_Found]]:
+        """Hook the stages' nodes for one pass; returns the handles and what they fill."""
+        try:
+            return self._hooked(roots)
+        except Exception as fault:
+            # A fault of ours may cost the stages, never the program.
+            self.recorder.say(f"stages were not looked for: {fault!r}")
+            return [], []
+
+    def _hooked(self, roots: Sequence[Tensor]) -> tuple[list[Any], list[_Found]]:
+        recorder = self.recorder
+        ops = len(recorder.journal.head)
+        if self.left < ops or self.walk.cut_off:
+            recorder.say("stages that nobody marked were measured in the first passes only")
+            return [], []
+        self.left -= ops
+        seen = glimpse(recorder)
+        values = self.wanted(seen)
+        by_number: dict[int, list[_Found]] = {}
+        for value in values:
+            op = seen.values.at[value]
+            if op < 0 or not seen.values.has(value, REQUIRES_GRAD):
+                continue
+            made = list(seen.ops.outputs_of(op))
+            shape = seen.values.describe(value).shape
+            found = _Found(value, made.index(value) if value in made else 0, shape)
+            by_number.setdefault(seen.ops.sequence[op] - 1, []).append(found)
+        if not by_number:
+            return [], []
+        handles = []
+        inside = _denoisers(seen)
+        for number, node in self.walk.find(roots, by_number, inside):
+            for found in by_number[number]:
+                found.grad_fn = node.name()
+                handles.append(node.register_prehook(_measure(found)))
+        return handles, [f for group in by_number.values() for f in group if f.grad_fn]
+
+    def measured(self, found: Iterable[_Found]) -> dict[int, Measured]:
+        """What the hooks saw, on the host."""
+        return {
+            f.value: Measured(
+                f.grad_fn, None if f.numbers is None else as_stats(f.numbers), f.device
+            )
+            for f in found
+        }
+
+
+def _denoisers(seen: Trace) -> list[tuple[int, int]]:
+    """The stretches of node numbers that were made inside modules called more than once."""
+    times: dict[int, int] = {}
+    for call in seen.calls:
+        times[call.module] = times.get(call.module, 0) + 1
+    numbers = seen.ops.sequence
+    return [
+        (numbers[call.from_op - 1] if call.from_op else 0, numbers[call.to_op - 1])
+        for call in seen.calls
+        if times[call.module] > 1 and call.to_op > call.from_op
+    ]
+
+
+def _measure(found: _Found) -> Callable[[tuple[Tensor | None, ...]], None]:
+    def given(gradients: tuple[Tensor | None, ...]) -> None:
+        position = found.position if found.position < len(gradients) else 0
+        grad = gradients[position]
+        if grad is not None and tuple(grad.shape) == found.shape and not in_transform(grad):
+            found.numbers = statistics(grad)
+            found.device = str(grad.device)
+
+    return given
