@@ -80,6 +80,7 @@ def _solver(module: str, scheduler: str, noise: str | None = None) -> _Update:
 UPDATES = (
     _by_time("ddim", "DDIMScheduler"),
     _by_time("ddim_parallel", "DDIMParallelScheduler"),
+    _Update("ddim_cogvideox", "CogVideoXDDIMScheduler", "timestep"),
     _by_time("ddpm", "DDPMScheduler", moved="pred_prev_sample"),
     _by_time("ddpm_parallel", "DDPMParallelScheduler", moved="pred_prev_sample"),
     _Update("euler_discrete", "EulerDiscreteScheduler", "sigma", noise="noise"),
@@ -101,6 +102,7 @@ UPDATES = (
     _solver("dpmsolver_multistep", "DPMSolverMultistepScheduler", "noise"),
     _solver("dpmsolver_singlestep", "DPMSolverSinglestepScheduler", "noise"),
     _solver("edm_dpmsolver_multistep", "EDMDPMSolverMultistepScheduler", "noise"),
+    _solver("cosine_dpmsolver_multistep", "CosineDPMSolverMultistepScheduler", "noise"),
     _solver("unipc_multistep", "UniPCMultistepScheduler"),
     _solver("sasolver", "SASolverScheduler", "noise"),
     _Update(

@@ -61,6 +61,7 @@ TRUTHS = (
     # It clips by default: the prediction is assigned twice, and the second one counts.
     Truth("ddim-eta", "DDIMScheduler", TIMESTEPS, noise=ONE, options={"eta": 0.5}),
     Truth("ddim-parallel", "DDIMParallelScheduler", TIMESTEPS, noise=ONE, options={"eta": 1.0}),
+    Truth("ddim-cogvideox", "CogVideoXDDIMScheduler", TIMESTEPS),
     # No noise at timestep 0.
     Truth("ddpm", "DDPMScheduler", TIMESTEPS, noise=NOT_LAST),
     Truth("ddpm-parallel", "DDPMParallelScheduler", TIMESTEPS, noise=NOT_LAST),
@@ -90,6 +91,8 @@ TRUTHS = (
     ),
     Truth("dpmsolver-2s", "DPMSolverSinglestepScheduler", SIGMAS),
     Truth("edm-dpmsolver-2m", "EDMDPMSolverMultistepScheduler", SIGMAS),
+    # Noise of a Brownian path, in every step.
+    Truth("cosine-dpmsolver", "CosineDPMSolverMultistepScheduler", SIGMAS, noise=ONE),
     Truth("unipc", "UniPCMultistepScheduler", SIGMAS),
     # Working on the noise, it predicts no clean sample.
     Truth(
