@@ -11,11 +11,14 @@ from gradprobe.graph.points import DENOISED, Point, points_of, state_of, turn_at
 from gradprobe.graph.view import Break, View
 from gradprobe.records.picture import Box, State
 from gradprobe.records.report import Finding
+from gradprobe.records.sampling import ModuleCall
 
 _AROUND = 2  # ops drawn on either side of a cut, as far as the next named point
-_WHOLE_TURNS = 6  # up to so many turns of the loop are drawn one by one
+_WHOLE_TURNS = 6  # up to so many turns of the loop are drawn one by one,
+_WHOLE_POINTS = 30  # unless they have more named points than this
 _WHOLE = 80  # named points with a box of their own at most
 _CUTS = 8
+_DEAD = 3  # so many turns past a cut that gradient is lost on are one box: all look alike
 _SHORT = 2  # points; so few are not worth a box for all of them
 
 
@@ -113,13 +116,17 @@ def _shown_cuts(view: View, findings: Sequence[Finding]) -> list[Break]:
 def _near(
     view: View, users: Mapping[int, Sequence[int]], points: Mapping[int, Point], found: Break
 ) -> Iterable[int]:
-    """The cut op and the ops around it, along the way that gradient should have taken."""
+    """The cut op and the ops around it, along the way that gradient should have taken.
+
+    The inside of a denoiser's call is told only if the cut lies there.
+    """
     yield found.cut.op
+    home = view.steps.call_at(found.cut.op)
     between, connected = view.flow.between, view.flow.connected
     value = found.cut.source
     for _ in range(_AROUND):
         back = view.data.producer[value]
-        if back < 0 or value in view.leaf.values:
+        if back < 0 or value in view.leaf.values or _abroad(view, back, home):
             break
         yield back
         inputs = sorted(
@@ -131,7 +138,7 @@ def _near(
     value = found.cut.result
     for _ in range(_AROUND):
         ahead = next(iter(users.get(value, ())), None)
-        if ahead is None:
+        if ahead is None or _abroad(view, ahead, home):
             break
         yield ahead
         results = [v for v in view.data.outputs(ahead) if v in between]
@@ -140,12 +147,22 @@ def _near(
         value = results[0]
 
 
+def _abroad(view: View, op: int, home: ModuleCall | None) -> bool:
+    """Whether an op ran inside another call of the denoiser than `home`."""
+    call = view.steps.call_at(op)
+    return call is not None and call is not home
+
+
 def _whole(points: Mapping[int, Point], cuts: set[int | None]) -> set[int]:
     """The named ops that are drawn one by one: of a long run the ends, and around the cuts."""
+    live = {p.turn for p in points.values() if p.state != "lost"}
+    dead = {p.turn for p in points.values() if p.turn is not None} - live - cuts
+    if len(dead) >= _DEAD:
+        points = {op: p for op, p in points.items() if p.turn not in dead}
     turns = sorted({p.turn for p in points.values() if p.turn is not None})
     ends = {None, *turns[:1], *turns[-1:]}
     beside = {turn + by for turn in cuts if turn is not None for by in (-1, 0, 1)}
-    few = len(turns) <= _WHOLE_TURNS
+    few = len(turns) <= _WHOLE_TURNS and len(points) <= _WHOLE_POINTS
     chosen = [op for op, p in points.items() if few or p.turn in ends or p.turn in beside]
     if len(chosen) > _WHOLE:
         half = _WHOLE // 4
@@ -163,15 +180,14 @@ def _point_box(point: Point) -> Box:
 def _op_box(view: View, op: int, point: Point | None, cut: bool) -> Box:
     at = view.place_of(op)
     name = view.trace.ops.callee_of(op).name.removeprefix("torch.").removeprefix("Tensor.")
-    named = point is not None and not cut
     return Box(
         key=f"op{op}",
-        kind="stage" if named else "op",
-        label=point.label if point is not None and named else name,
+        kind="op" if point is None else "stage",
+        label=name if point is None else point.label,
         detail=at.expression if at is not None else "",
         state="cut" if cut else state_of(view, view.data.outputs(op)),
         at=at,
-        step=point.step if point is not None and named else view.steps.of(op),
+        step=view.steps.of(op) if point is None else point.step,
     )
 
 

@@ -82,6 +82,8 @@ def _stages(view: View) -> Iterator[Point]:
             op = view.data.producer[mark.value]
             counted = mark.source == "adapted" and mark.step is not None
             turn = turn_at(view, op) if view.steps.calls and not counted else mark.step
+            if mark.name in (START, FINAL):
+                turn = None
             detail = "" if mark.step is None else f"step {mark.step}"
             state = state_of(view, (mark.value,))
             key = f"stage:{mark.name}:{mark.value}"

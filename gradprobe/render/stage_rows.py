@@ -9,7 +9,7 @@ from itertools import groupby
 
 from gradprobe.records.report import GradStats, Leaf, Stage
 from gradprobe.render.plain import cropped, tensor
-from gradprobe.render.states import APART, LIVE, States, common
+from gradprobe.render.states import APART, LIVE, LOST, States, common
 
 _FOLD_FROM = 3  # so many alike steps between two shown ones are worth one row
 _NAME_CELLS = 22
@@ -40,7 +40,8 @@ def rows(
 ) -> list[Row]:
     """At most `most` rows (and one that counts what is missing), in the order of the stages.
 
-    The first and last of a stretch of alike steps stand by themselves, unless it is to be `brief`.
+    The first and last of a stretch of alike steps stand by themselves, unless it is to be `brief`;
+    where all is lost, the last has nothing more to tell.
     """
     table = _Table([leaf.name for leaf in leaves], words)
     blocks = [list(group) for _, group in groupby(stages, key=lambda stage: stage.step)]
@@ -51,6 +52,8 @@ def rows(
         numbered = run[0][0].step is not None
         if brief and numbered and len(run) > 1:
             found.append(replace(table.folded(run), sigma=sigma_span(map(_first_sigma, run))))
+        elif len(run) >= _FOLD_FROM and numbered and table.lost(run[0]):
+            found += [*table.plain(run[0]), table.folded(run[1:])]
         elif len(inner) >= _FOLD_FROM and numbered:
             found += table.plain(run[0])
             found.append(table.folded(inner))
@@ -87,6 +90,10 @@ class _Table:
 
     def states(self, stage: Stage) -> tuple[str, ...]:
         return tuple(self.words.of(stage, leaf) for leaf in self.leaves)
+
+    def lost(self, block: Iterable[Stage]) -> bool:
+        """Whether no leaf's gradient comes from anything in a step."""
+        return all(set(self.states(stage)) <= {LOST, APART} for stage in block)
 
     def plain(self, block: Iterable[Stage]) -> list[Row]:
         return [

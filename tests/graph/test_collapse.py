@@ -295,6 +295,30 @@ def test_any_long_run_is_bounded(edit: str, tmp_path: Path) -> None:
     assert boxed(picture, "denoised_output") >= {0, 1999}
 
 
+def test_a_few_steps_of_many_stages_fold_too(tmp_path: Path) -> None:
+    edit = "import gradprobe\n    "
+    edit += "; ".join(f"denoised = gradprobe.tap('mark {n}', denoised * 1.0)" for n in range(8))
+    picture = trace(tmp_path, LOOP.format(steps=5, edit=edit)).report.picture
+    folds = [(box.label, box.detail) for box in picture.boxes if box.kind == "fold"]
+    assert folds == [("steps 1-3", "3 steps, healthy")]
+    assert boxed(picture, "denoised_output") == {0, 4}
+
+
+def test_steps_past_a_total_break_are_one_box(tmp_path: Path) -> None:
+    edit = "x = x.detach(); denoised = denoised.detach()"
+    picture = trace(tmp_path, LOOP.format(steps=6, edit=edit)).report.picture
+    (fold,) = [box for box in picture.boxes if box.kind == "fold"]
+    assert (fold.label, fold.detail, fold.state) == ("steps 1-5", "5 steps", "lost")
+    assert boxed(picture, "denoised_output") == {0}
+
+
+def test_a_stage_that_is_the_cut_itself_keeps_its_name(tmp_path: Path) -> None:
+    edit = "import gradprobe; denoised = gradprobe.tap('spoilt', denoised.detach())"
+    picture = trace(tmp_path, LOOP.format(steps=2, edit=edit)).report.picture
+    (cut, *_) = [box for box in picture.boxes if box.state == "cut"]
+    assert (cut.kind, cut.label, cut.detail) == ("stage", "spoilt", "denoised.detach()")
+
+
 def test_many_marked_stages_are_bounded(tmp_path: Path) -> None:
     edit = "import gradprobe; denoised = gradprobe.tap(f'mark {i}', denoised * 1.0)"
     picture = trace(tmp_path, LOOP.format(steps=600, edit=edit)).report.picture
