@@ -1,8 +1,8 @@
 """EDM's samplers (T. Karras et al., arXiv 2206.00364), as in a checkout's `generate.py`.
 
 A step is a turn of the loop. `x_next` is first the start state, in a step first Euler's answer and
-then Heun's, so only the last of a step is its output. The step noise has no variable. `denoised` is
-the answer at `t_hat`, then the one at the step's end: no one variable tells its noise level.
+then Heun's, so only the last of a step is its output. `denoised` is the answer at `t_hat`, and then
+the one at the step's end. The step noise has no variable.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ def _sampler(function: str, corrected: str) -> tuple[Selector, ...]:
     return (
         _stage("start_state", function, "x_next", "t_steps[0]", "first of call"),
         _stage("step_input", function, "x_hat", "t_hat"),
-        _stage("denoised_output", function, "denoised"),
+        _stage("denoised_output", function, "denoised", "t_hat", "first of step"),
+        _stage("denoised_output", function, "denoised", corrected, "rest of step"),
         _stage("d_cur", function, "d_cur", "t_hat"),
         _stage("d_prime", function, "d_prime", corrected),
         _stage("step_output", function, "x_next", "t_next", "last of step"),
+        _stage("final_output", function, "x_next", keep="last of call"),
     )
 
 

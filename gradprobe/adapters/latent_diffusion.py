@@ -2,7 +2,8 @@
 
 A step is a turn of the sampling loop. `img` is the start state, may be mixed with a masked image,
 and then takes the step's output; in DDIM and PLMS that output has a variable of its own. The first
-step of PLMS calls the denoiser twice, and what it makes of the first answer is no output.
+step of PLMS calls the denoiser twice, and what it makes of the first answer is no output. The final
+output is the sampler's: decoding it is the program's affair.
 
 DDIM's `noise` is scaled already: zero where eta is. PLMS takes eta 0 alone, and has no step noise.
 """
@@ -27,6 +28,7 @@ def _ancestral(of: str, *loops: str) -> tuple[Selector, ...]:
     return (
         *(_stage("start_state", of, loop, "img", keep="first of call") for loop in loops),
         *(_stage("step_output", of, loop, "img", keep="last of step") for loop in loops),
+        *(_stage("final_output", of, loop, "img", keep="last of call") for loop in loops),
         _stage("step_input", of, "p_sample", "x", "t"),
         _stage("step_noise", of, "p_sample", "noise", "t", "last of call"),
         _stage("model_out", of, "p_mean_variance", "model_out", "t", "last of call"),
@@ -49,12 +51,15 @@ ADAPTER = Adapter(
         _stage("pred_x0", _DDIM, "p_sample_ddim", "pred_x0", "t", "last of call"),
         _stage("step_noise", _DDIM, "p_sample_ddim", "noise", "t", "last of call"),
         _stage("step_output", _DDIM, "p_sample_ddim", "x_prev"),
+        _stage("final_output", _DDIM, "ddim_sampling", "img", keep="last of call"),
+        _stage("final_output", _DDIM, "decode", "x_dec", keep="last of call"),
         _stage("start_state", _PLMS, "plms_sampling", "img", keep="first of call"),
         _stage("step_input", _PLMS, "p_sample_plms", "x", "t"),
         _stage("e_t", _PLMS, "p_sample_plms.get_model_output", "e_t", "t", "last of call"),
         _stage("e_t_prime", _PLMS, "p_sample_plms", "e_t_prime", "t"),
         _stage("pred_x0", _PLMS, "p_sample_plms", "pred_x0", "t", "last of call"),
         _stage("step_output", _PLMS, "p_sample_plms", "x_prev", keep="last of call"),
+        _stage("final_output", _PLMS, "plms_sampling", "img", keep="last of call"),
         *_ancestral(_DDPM, "p_sample_loop"),
         *_ancestral(_LATENT, "p_sample_loop", "progressive_denoising"),
     ),

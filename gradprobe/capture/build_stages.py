@@ -125,6 +125,6 @@ def _kept(
         if keys[position] is None:
             continue
         group = groups[keys[position]]
-        last = stage.selector is not None and stage.selector.keep.startswith("last")
-        if position == group[-1 if last else 0]:
+        meant, _, _ = (stage.selector.keep if stage.selector is not None else "each").partition(" ")
+        if position in {"last": group[-1:], "rest": group[1:]}.get(meant, group[:1]):
             yield stage, tick

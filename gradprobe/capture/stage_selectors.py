@@ -15,7 +15,9 @@ FORM = "NAME=FILE_OR_MODULE:FUNCTION:VARIABLE"
 EXAMPLE = "denoised=k_diffusion/sampling.py:sample_euler:denoised"
 
 # Of several assignments in one call of the function, or in one step of the sampler.
-Keep = Literal["each", "first of call", "last of call", "first of step", "last of step"]
+Keep = Literal[
+    "each", "first of call", "last of call", "first of step", "last of step", "rest of step"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Selector:
 
     `keep` says which assignments become records, where the function uses its variable for more than
     the stage: `sample = sample.to(...)` after the argument, `prev_sample` before noise is added.
+    The rest of a step is all but its first, as a second evaluation has a noise level of its own.
     """
 
     name: str

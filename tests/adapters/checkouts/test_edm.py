@@ -37,7 +37,7 @@ def truth(hats: list[float], *, corrected: bool = True) -> Truth:
         if second:
             stages += [("denoised_output", following), ("d_prime", following)]
         steps.append(Step(LEVELS[i], 1 + second, (*stages, ("step_output", following))))
-    return Truth(before=[("start_state", LEVELS[0])], steps=steps)
+    return Truth([("start_state", LEVELS[0])], steps, after=[("final_output", None)])
 
 
 def sampled(checkout: Checkout, function: str, **options: Any) -> Any:

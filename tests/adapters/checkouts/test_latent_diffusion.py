@@ -20,6 +20,9 @@ Z0 = torch.linspace(-1.2, 1.2, 48).reshape(1, 3, 4, 4)
 SHAPE = tuple(Z0.shape)
 COND = torch.tensor([0.5])
 
+START: Stages = [("start_state", None)]
+FINAL: Stages = [("final_output", None)]
+
 # Four of twenty timesteps: every fifth, plus 1, from the highest on.
 TIMES = (16.0, 11.0, 6.0, 1.0)
 
@@ -68,7 +71,7 @@ def ddim_truth(*more: str) -> Truth:
         "step_noise",
         "step_output",
     )
-    return Truth([("start_state", None)], [Step(t, 1, stages) for t in TIMES])
+    return Truth(START, [Step(t, 1, stages) for t in TIMES], FINAL)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.6])
@@ -119,7 +122,7 @@ def test_ddim_decode_begins_part_of_the_way(
     sampler = module.DDIMSampler(Latent())
     sampler.make_schedule(4)
     told = ddim_truth()
-    truth = Truth(told.before, told.steps[1:])
+    truth = Truth(START, told.steps[1:], FINAL)
     holds(lambda z0: sampler.decode(z0, COND, 3), Z0, truth)
 
 
@@ -137,7 +140,7 @@ def test_plms_calls_the_denoiser_twice_in_its_first_step(
         Step(t, 1 + (t == TIMES[0]), (*(first if t == TIMES[0] else later), "step_output"))
         for t in TIMES
     ]
-    truth = Truth([("start_state", None)], steps)
+    truth = Truth(START, steps, FINAL)
     holds(lambda z0: sampler.sample(4, 1, SHAPE[1:], COND, x_T=z0)[0], Z0, truth)
 
 
@@ -165,7 +168,7 @@ def test_ancestral_sampling_of_latents(
         return result
 
     steps = [Step(float(t), 1, ANCESTRAL) for t in (4, 3, 2, 1, 0)]
-    report = holds(program, Z0, Truth([("start_state", None)], steps))
+    report = holds(program, Z0, Truth(START, steps, FINAL))
     outputs = [s.at for s in report.stages if s.name == "step_output" and s.source == "adapted"]
     assert {"mask" in at.source for at in outputs if at is not None} == {masked}
 
@@ -176,7 +179,7 @@ def test_ddpm_draws_its_start_itself(checkout: Checkout, monkeypatch: pytest.Mon
     torch.manual_seed(1)
     model = module.DDPM(Denoiser(), BETAS[::4])
     steps = [Step(float(t), 1, ANCESTRAL) for t in (4, 3, 2, 1, 0)]
-    truth = Truth([("start_state", None)], steps)
+    truth = Truth(START, steps, FINAL)
     with Probe() as probe:
         model.p_sample_loop(SHAPE).square().mean().backward()
     assert_told(probe.report(), truth)
