@@ -100,6 +100,7 @@ Examples:
 @click.option(
     "--config",
     "config_file",
+    type=click.Path(),  # shells complete it
     metavar="FILE",
     help="Read [tool.gradprobe] from FILE. [default: the nearest pyproject.toml that has it]",
 )

@@ -117,3 +117,29 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
     done = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("gradprobe trace --stages ", {"auto", "declared", "none"}),
+        ("gradprobe trace --fail-on n", {"note", "never"}),
+        ("gradprobe trace --conf", {"--config"}),
+        ("gradprobe re", {"render"}),
+    ],
+)
+def test_a_shell_completes(line: str, offered: set[str]) -> None:
+    words = line.split(" ")
+    asked = {
+        "_GRADPROBE_COMPLETE": "bash_complete",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "gradprobe"],
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert {entry.partition(",")[2] for entry in done.stdout.splitlines()} == offered
