@@ -64,10 +64,10 @@ class Tracing:
     def resume(self) -> None:
         """Be in front again, unless the program has installed another tracer meanwhile."""
         if self._suspended:
+            self._suspended = False
             installed = sys.gettrace()
             # A debugger that has gone on takes itself away.
             if installed is None or installed == self._previous:
-                self._suspended = False
                 self._previous = installed
                 sys.settrace(self._entry)
 

@@ -70,6 +70,7 @@ class LocalsTap:
         if not self.running or threading.get_ident() != self._thread:
             return
         if self.watching:
+            self._way.resume()  # what was quiet may now be chosen
             self._way.widen(frame)
         else:
             self.watching = True
