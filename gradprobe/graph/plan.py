@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from gradprobe.graph.points import DENOISED, Point, points_of, state_of, turn_at, users_of
+from gradprobe.graph.landmarks import DENOISED
+from gradprobe.graph.points import Point, points_of, state_of, turn_at, users_of
 from gradprobe.graph.view import Break, View
 from gradprobe.records.picture import Box, State
 from gradprobe.records.report import Finding
@@ -70,7 +71,7 @@ def _cause(finding: Finding, number: int) -> Cause:
 def plan_of(view: View, findings: Sequence[Finding]) -> Plan:
     """Choose the boxes; some 300 at most for any run."""
     users = users_of(view)
-    points = points_of(view, users)
+    points = points_of(view)
     shown = _shown_cuts(view, findings)
     near = {op for found in shown for op in _near(view, users, points, found)}
     whole = _whole(points, {turn_at(view, found.cut.op) for found in shown})
