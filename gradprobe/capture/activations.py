@@ -28,20 +28,26 @@ Ticked = Callable[[Clock, FrameType], None]
 _ALONE = 3
 _UNBOUND: Any = object()
 _STORES = ("STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL")
+_LOADS = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_NAME")
 
 
 class Stores:
     """Where code stores into one of its variables."""
 
-    __slots__ = ("_begin", "_lines", "_stores")
+    __slots__ = ("_begin", "_copies", "_lines", "_stores", "_variable")
 
     def __init__(self, code: CodeType, variable: str) -> None:
+        self._variable = variable
         self._lines = [position[0] for position in code.co_positions()]
-        self._stores = [
-            (instruction.offset, self._lines[instruction.offset // 2])
-            for instruction in dis.get_instructions(code)
-            if variable in _stored(instruction)
-        ]
+        self._stores: list[tuple[int, int | None]] = []
+        self._copies: dict[int, str] = {}  # stores that give it what another variable holds
+        loaded = None
+        for instruction in dis.get_instructions(code):
+            if variable in _stored(instruction):
+                self._stores.append((instruction.offset, self._lines[instruction.offset // 2]))
+                if loaded is not None:
+                    self._copies[instruction.offset] = loaded
+            loaded = instruction.argval if instruction.opname in _LOADS else None
         arguments = code.co_argcount + code.co_kwonlyargcount
         arguments += bool(code.co_flags & inspect.CO_VARARGS)
         arguments += bool(code.co_flags & inspect.CO_VARKEYWORDS)
@@ -54,12 +60,20 @@ class Stores:
         near = [offset for offset, at in self._stores if at == line]
         return next((offset for offset in near if offset >= since), near[0] if near else since)
 
-    def before(self, at: int) -> int:
-        """The last store before instruction `at`; of an argument, else where the call begins."""
+    def before(self, at: int, names: Mapping[str, Any]) -> int:
+        """The last store before instruction `at`; of an argument, else where the call begins.
+
+        Of two branches, the one that copied what the variable holds now.
+        """
         earlier = [offset for offset, _ in self._stores if offset < at]
-        if earlier:
-            return earlier[-1]
-        return self._begin if self._begin >= 0 else self._stores[0][0] if self._stores else at
+        value = names.get(self._variable)
+        copied = [o for o in earlier if o in self._copies and names.get(self._copies[o]) is value]
+        computed = [offset for offset in earlier if offset not in self._copies]
+        begin = [self._begin] if self._begin >= 0 else []
+        for likely in (copied, computed, begin, earlier):
+            if likely:
+                return likely[-1]
+        return self._stores[0][0] if self._stores else at
 
 
 def _begin(code: CodeType) -> int:
@@ -144,8 +158,8 @@ class Activation:
         stages = [(choice.stores.after(since), choice) for choice in assigned]
         if self._late:  # several lines passed unseen: in the order of the text
             code = frame.f_code
-            begun = [(Stores(code, c.variable).before(self._at), c) for _, c in begun]
-            stages = [(c.stores.before(self._at), c) for c in assigned]
+            begun = [(Stores(code, c.variable).before(self._at, names), c) for _, c in begun]
+            stages = [(c.stores.before(self._at, names), c) for c in assigned]
             stages.sort(key=lambda stage: stage[0])
             self._late = False
         first = min((at for at, _ in begun), default=-1)

@@ -59,6 +59,18 @@ def test_eta_of_ddim(checkout: Checkout) -> None:
     holds(sampled(diffusion, "ddim_sample_loop", eta=0.7), Z0, TRUTH)
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_the_start_is_where_it_was_assigned(checkout: Checkout, given: bool) -> None:
+    """No op of the file comes before its loop, in which the adapter is met."""
+    diffusion = checkout("guided/gaussian_diffusion.py").GaussianDiffusion(BETAS)
+    with Probe() as probe:
+        z0 = Z0.clone().requires_grad_()
+        diffusion.p_sample_loop(Denoiser(), SHAPE, noise=z0 if given else None).mean().backward()
+    start = next(stage.at for stage in probe.records if stage.name == "start_state")
+    assert start is not None
+    assert start.source.strip() == ("img = noise" if given else "img = th.randn(*shape)")
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_without_grad_the_stages_are_there_and_cut_off(checkout: Checkout, loop: str) -> None:
     module = checkout("guided/gaussian_diffusion.py")

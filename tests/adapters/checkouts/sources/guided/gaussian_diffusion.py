@@ -75,7 +75,10 @@ class GaussianDiffusion:
         cond_fn=None,
         model_kwargs=None,
     ):
-        img = th.randn(*shape) if noise is None else noise
+        if noise is not None:
+            img = noise
+        else:
+            img = th.randn(*shape)
         for i in reversed(range(self.num_timesteps)):
             t = th.full((shape[0],), i)
             with th.set_grad_enabled(self.keep_grad):
@@ -122,7 +125,10 @@ class GaussianDiffusion:
         model_kwargs=None,
         eta=0.0,
     ):
-        img = th.randn(*shape) if noise is None else noise
+        if noise is not None:
+            img = noise
+        else:
+            img = th.randn(*shape)
         for i in reversed(range(self.num_timesteps)):
             t = th.full((shape[0],), i)
             with th.set_grad_enabled(self.keep_grad):
