@@ -12,6 +12,11 @@ from gradprobe.records.source import Frame
 from gradprobe.records.tensor import LEAF, REQUIRES_GRAD
 from gradprobe.records.trace import Trace
 
+_OUTSIDE = ("z0", "start_state", "final_output")  # before and after all steps
+
+# Before and after the loop: no step, whatever ops lie around them.
+_OUTSIDE = ("z0", "start_state", "final_output")
+
 
 def stages_of(trace: Trace, views: Sequence[View]) -> tuple[Stage, ...]:
     """Every stage in order of time; of the root that the first view looks at.
@@ -48,11 +53,13 @@ def _marked(
     stage = _bare(trace, views, mark.value, mark.name, mark.at)
     step, call, sigma = mark.step, None, mark.sigma
     twin = next((one for one in landmarks if one.value == mark.value), None)
-    if twin is not None:
+    if mark.name in _OUTSIDE:
+        pass  # whatever runs there, and whatever else the same tensor is
+    elif twin is not None:
         step = twin.step if step is None else step
         call = twin.call
         sigma = twin.sigma if sigma is None else sigma
-    elif step is None and views:
+    elif step is None and views and mark.name not in _OUTSIDE:
         step = views[0].steps.around(mark.at_op, mark.value)
     return _with(
         stage,
