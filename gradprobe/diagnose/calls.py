@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gradprobe.graph.passage import Passage, passage
@@ -19,8 +19,8 @@ _NAMED = 5  # of calls that are told one by one
 class Through:
     """One denoiser call on the way from one leaf to its root, and what gradient did there.
 
-    `number` counts the calls inside the step, all calls where steps are not known. `loses`: some
-    way inside the call is cut, whether or not another one carries gradient.
+    `number` counts the calls inside the step. `loses`: some way inside the call is cut, whether or
+    not another one carries gradient.
     """
 
     call: ModuleCall
@@ -42,7 +42,8 @@ def through(view: View, findings: Sequence[Finding]) -> tuple[Through, ...]:
     way = passage(view.data, view.flow, meant)
     cut = sorted(b.cut.op for b in shown if b.cut.result not in meant)
     found = []
-    for call, step, number in _numbered(view):
+    steps = view.steps
+    for call, step, number in zip(steps.calls, steps.steps, steps.within, strict=True):
         if way.feeds(call):
             loses = bisect_left(cut, call.to_op) > bisect_left(cut, call.from_op)
             found.append(Through(call, step, number, *_judged(view, way, call), loses))
@@ -55,14 +56,6 @@ def _is_meant(view: View, found: Break, findings: Sequence[Finding]) -> bool:
         return False
     cause = cause_of(found, findings)
     return cause.meant or (cause.finding is None and not found.result.differentiable)
-
-
-def _numbered(view: View) -> Iterator[tuple[ModuleCall, int | None, int]]:
-    counts: dict[int | None, int] = {}
-    for call, step in zip(view.steps.calls, view.steps.steps, strict=True):
-        number = counts.get(step, 0)
-        counts[step] = number + 1
-        yield call, step, number
 
 
 def _judged(view: View, way: Passage, call: ModuleCall) -> tuple[Answer, Answer]:
@@ -144,17 +137,19 @@ def loss_in(calls: Sequence[Through], view: View) -> str | None:
 def _which(calls: Sequence[Through], dead: Sequence[Through]) -> str:
     """Which calls are dead, by their place in the step, by step, or by their place in the run."""
     do = "does not" if len(dead) == 1 else "do not"
-    if all(one.step is not None for one in calls):
-        numbers = sorted({one.number for one in dead})
+    if all(one.step is not None for one in dead):
+        numbers = {one.number for one in dead}
         steps = sorted({one.step for one in dead if one.step is not None})
-        if len(steps) > 1 and len(dead) == sum(one.number in numbers for one in calls):
+        stepped = [one for one in calls if one.step is not None]
+        same = [one for one in stepped if one.number in numbers]
+        if len(steps) > 1 and len(dead) == len(same) < len(stepped):
             do = "does not" if len(numbers) == 1 else "do not"
-            return f"the {_series([_ordinal(n) for n in numbers])} call of every step {do}"
+            return f"the {_series([_ordinal(n) for n in sorted(numbers)])} call of every step {do}"
         if len(dead) == sum(one.step in steps for one in calls):
             those = "that of step" if len(dead) == 1 else "those of step"
             plural = "" if len(steps) == 1 else "s"
             return f"{those}{plural} {_span(steps)} {do}"
-    places = [place for place, one in enumerate(calls) if one in dead]
+    places = [place for place, one in enumerate(calls) if one.left == "no"]
     return f"the {_series([_ordinal(n) for n in places])} {do}"
 
 

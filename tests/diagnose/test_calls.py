@@ -127,6 +127,24 @@ DEAD: dict[str, tuple[str, list[tuple[str, str]], str]] = {
         [NO, YES, YES, NO],
         "2 of 4 denoiser calls carry gradient: the 1st and 4th do not",
     ),
+    "all steps, and not the call that cleans the result": (
+        """
+        for s in sigmas:
+            x = x + 0.1 * (model(x).detach() - x)
+        x = model(x)
+        """,
+        [NO, NO, NO, NO, YES],
+        "1 of 5 denoiser calls carry gradient: those of steps 0 to 3 do not",
+    ),
+    "only the call that cleans the result": (
+        """
+        for s in sigmas:
+            x = x + 0.1 * (model(x) - x)
+        x = x + model(x).detach()
+        """,
+        [YES, YES, YES, YES, NO],
+        "4 of 5 denoiser calls carry gradient: the 5th does not",
+    ),
     "no loop, no steps": (
         "x = x + model(x)\nx = x + model(x).detach()\nx = x + model(x)",
         [YES, NO, YES],
