@@ -9,7 +9,8 @@ from gradprobe.records.picture import State
 from gradprobe.records.report import Report
 from gradprobe.render.looks import CROSS, LOOKS, Look
 from gradprobe.render.states import APART, LIVE, LOST, MISSED
-from gradprobe.render.strip import CUT, Word, lines, strip
+from gradprobe.render.strip import CUT, Word, strip
+from gradprobe.render.strip_lines import lines
 
 _CELLS = 150
 _MOST_LINES = 5
@@ -45,7 +46,7 @@ def _chip(words: Sequence[Word]) -> Chip:
     if first.arrow:
         look = LOOKS[_LOOK.get(first.state, "unknown")]
         return Chip(((_arrow(first), look.text),), look, arrow=True)
-    states = {word.state for word in words} - {APART}
+    states = {word.state for word in words} - {APART} or {APART}
     only = states.pop() if len(states) == 1 else ""
     look = LOOKS[_LOOK.get(only, "unknown") if only else "partial"]
     text = " ".join(word.shown for word in words)

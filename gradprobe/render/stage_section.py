@@ -12,8 +12,9 @@ from gradprobe.render.call_rows import all_live, call_rows
 from gradprobe.render.page import Page
 from gradprobe.render.plain import cropped
 from gradprobe.render.stage_rows import Row, rows
-from gradprobe.render.states import APART, LIVE, LOST, MISSED, States
-from gradprobe.render.strip import CUT, lines, strip
+from gradprobe.render.states import APART, LIVE, LOST, MISSED, States, in_order
+from gradprobe.render.strip import CUT, strip
+from gradprobe.render.strip_lines import lines
 
 _STYLE = {LIVE: "green", LOST: "red", MISSED: "red", CUT: "bold red", APART: "dim"}
 _OTHER = "yellow"
@@ -55,7 +56,7 @@ def _strip(page: Page, report: Report) -> None:
 
 def _table(report: Report, leaves: Sequence[Leaf]) -> Table:
     brief = report.verdict == "flows"
-    shown = rows(report.stages, leaves, _MOST_ROWS, States.told_by(report), brief=brief)
+    shown = rows(in_order(report.stages), leaves, _MOST_ROWS, States.told_by(report), brief=brief)
     several = any(stage.call for stage in report.stages)  # the first of each step alone says little
     sigmas = any(row.sigma for row in shown)
     table = _plain_table()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gradprobe.records.report import Answer, Report, Stage
@@ -11,7 +11,7 @@ LIVE, LOST, MIXED, UNKNOWN = "live", "lost", "partly", "unknown"
 MISSED = "missed"  # its way to the leaf is whole, and no gradient comes to it
 APART = "-"  # it is no way to the leaf, and need not be
 _STATE: dict[Answer, str] = {"yes": LIVE, "no": LOST, "unknown": UNKNOWN}
-_NOISE, _OUTPUT = "step_noise", "denoised_output"
+_NOISE, _OUTPUT, _FINAL = "step_noise", "denoised_output", "final_output"
 
 Key = tuple[str, int | None, int | None]
 
@@ -49,6 +49,17 @@ class States:
             return APART
         output = state == LIVE and stage.name == _OUTPUT
         return MISSED if output and (leaf, stage.step, stage.call) in self.missed else state
+
+
+def in_order(stages: Sequence[Stage]) -> list[Stage]:
+    """As a sampler is told: the final output stands behind the last step, whose noise may follow.
+
+    All else stays in order of time.
+    """
+    last = max((i for i, stage in enumerate(stages) if stage.step is not None), default=-1)
+    early = [s for s in stages[:last] if s.name == _FINAL and s.step is None]
+    rest = [s for s in stages[: last + 1] if not (s.name == _FINAL and s.step is None)]
+    return [*rest, *early, *stages[last + 1 :]]
 
 
 def common(states: Iterable[str]) -> str:

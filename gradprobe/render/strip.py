@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from rich.cells import cell_len
-
 from gradprobe.records.report import Leaf, Report, Stage
 from gradprobe.render.plain import cropped
 from gradprobe.render.states import (
@@ -19,6 +17,7 @@ from gradprobe.render.states import (
     UNKNOWN,
     States,
     common,
+    in_order,
 )
 
 _NAME_CELLS = 24
@@ -26,6 +25,7 @@ _MOST_NAMES = 6  # of one step
 _MOST_PARTS = 12
 _FEWEST = 3  # a leaf and a root alone are told by everything else
 CUT = "cut"
+_START, _INPUT = "start_state", "step_input"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,18 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A stretch of steps that look alike, and what each holds; a stage outside has no `label`."""
+    """A stretch of steps that look alike, and what each holds; a stage outside has no step."""
 
-    label: str
     names: tuple[Word, ...]
+    first: int | None = None
+    last: int | None = None
+
+    @property
+    def label(self) -> str:
+        if self.first is None:
+            return ""
+        one = self.first == self.last
+        return f"step {self.first}" if one else f"steps {self.first}-{self.last}"
 
     @property
     def state(self) -> str:
@@ -69,7 +77,7 @@ def strip(report: Report) -> list[Word]:
     if not report.leaves:
         return []
     leaf = report.leaves[0]
-    parts = list(_parts(report, leaf))
+    parts = _parts(report, leaf)
     if len(parts) < _FEWEST:
         return []
     codes = {f.code for f in report.findings if f.severity == "error" and f.leaf == leaf.name}
@@ -77,49 +85,35 @@ def strip(report: Report) -> list[Word]:
     return list(_words(_bounded(parts), cut))
 
 
-def lines(words: Sequence[Word], width: int, hanging: int) -> list[list[Word]]:
-    """The words in lines of at most `width` cells, all but the first with `hanging` cells to spare.
-
-    An arrow stands on the line of what it leads to. A word that fits no line is cropped.
-    """
-    found: list[list[Word]] = []
-    pending: list[Word] = []
-    used = room = 0
-    for word in words:
-        pending.append(word)
-        if word.arrow:
-            continue
-        cells = sum(cell_len(each.shown) + 1 for each in pending)
-        if not found or used + cells > room + 1:
-            room = width - hanging if found else width
-            used = 0
-            found.append([])
-        for each in pending:
-            mark = cell_len(each.shown) - cell_len(each.text)
-            found[-1].append(replace(each, text=cropped(each.text, max(room - used - mark, 0))))
-            used += cell_len(found[-1][-1].shown) + 1
-        pending.clear()
-    return found
-
-
-def _parts(report: Report, leaf: Leaf) -> Iterator[_Part]:
+def _parts(report: Report, leaf: Leaf) -> list[_Part]:
     others = {other.name for other in report.leaves} - {leaf.name}
-    stages = [s for s in report.stages if s.step is not None or s.name not in others]
+    stages = [s for s in in_order(report.stages) if s.step is not None or s.name not in others]
     words = _Words(States.told_by(report), leaf.name)
     blocks = [(step, list(group)) for step, group in groupby(stages, key=lambda s: s.step)]
     runs = groupby(
         (block for step, group in blocks for block in _split(step, group)),
         key=lambda block: (block[0].step is None, words.of(block)),
     )
+    found: list[_Part] = []
     for (bare, names), members in runs:
         alike = list(members)
         first, last = alike[0][0].step, alike[-1][0].step
-        if not bare:
-            yield _Part(f"step {first}" if first == last else f"steps {first}-{last}", names)
-        elif len(alike) > 1:
-            yield _Part("", (Word(f"{names[0].text} x{len(alike)}", names[0].state),))
-        else:
-            yield _Part("", names)
+        if bare:
+            count = f" x{len(alike)}" if len(alike) > 1 else ""
+            found.append(_Part((replace(names[0], text=names[0].text + count),)))
+        elif first is not None and last is not None:
+            found.append(_Part(names, first, last))
+    return _with_start(found)
+
+
+def _with_start(parts: Sequence[_Part]) -> list[_Part]:
+    """The first step joined to those like it: it has no input, for that is the start state."""
+    for index, (start, first, others) in enumerate(zip(parts, parts[1:], parts[2:], strict=False)):
+        input_too = (replace(start.names[0], text=_INPUT), *first.names)
+        if start.names[0].text == _START and others.names == input_too:
+            joined = replace(others, first=first.first)
+            return [*parts[: index + 1], joined, *parts[index + 3 :]]
+    return list(parts)
 
 
 def _split(step: int | None, group: list[Stage]) -> list[list[Stage]]:
@@ -159,7 +153,7 @@ def _bounded(parts: Sequence[_Part]) -> list[_Part]:
     for before, index in zip([-1, *kept], kept, strict=False):
         if index > before + 1:
             hidden = common(part.state for part in parts[before + 1 : index])
-            found.append(_Part("", (Word("...", hidden),)))
+            found.append(_Part((Word("...", hidden),)))
         found.append(parts[index])
     return found
 

@@ -102,6 +102,32 @@ def test_one_of_two_calls_of_a_step_is_told_apart(dead: int) -> None:
     assert told(report) == f"z0 --> [step 0: {', '.join(names)}] --> loss"
 
 
+def test_the_first_step_starts_from_the_start_state() -> None:
+    start = stage("start_state", None, "yes")
+    rest = [record for record in steps(5, "yes") if record.step]
+    first = step(0, ("denoised_output", "yes"), ("step_noise", "no"))
+    assert of([Z0, start, *first, *rest, LOSS], flows()) == (
+        "z0 --> start_state --> [steps 0-3: step_input, denoised_output, step_noise]"
+        " --> [step 4: step_input, denoised_output] --> loss"
+    )
+    apart = of([Z0, start, *lost(first), *rest, LOSS], flows())
+    assert "[step 0: denoised_output, step_noise]" in apart
+
+
+def test_noise_behind_the_final_output_is_the_last_step_s() -> None:
+    final = stage("final_output", None, "yes")
+    records = [
+        Z0,
+        *step(0, ("denoised_output", "yes")),
+        final,
+        *step(0, ("step_noise", "no")),
+        LOSS,
+    ]
+    assert of(records, flows()) == (
+        "z0 --> [step 0: denoised_output, step_noise] --> final_output --> loss"
+    )
+
+
 def test_calls_alike_are_counted() -> None:
     outputs = [stage("denoised_output", 0, "yes", call=number) for number in (0, 1)]
     assert of([Z0, *outputs, LOSS], flows()) == "z0 --> [step 0: denoised_output x2] --> loss"

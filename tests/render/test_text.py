@@ -162,9 +162,9 @@ def test_the_strip_stands_above_the_table_and_wraps_before_an_arrow() -> None:
     lines = shown(broken())
     first = lines.index("stages from z0 to loss") + 1
     assert lines[first : first + 5] == [
-        "  z0 --> start_state --x GP102..> [steps 0-2: step_input, denoised_output,",
-        "    step_noise] ..> [step 3: step_input, denoised_output] ..> final_output",
-        "    ..> loss",
+        "  z0 --> start_state",
+        "    --x GP102..> [steps 0-2: step_input, denoised_output, step_noise]",
+        "    ..> [step 3: step_input, denoised_output] ..> final_output ..> loss",
         "",
         "step  sigma  stage            z0    tensor        grad_fn       |grad|",
     ]
