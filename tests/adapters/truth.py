@@ -80,6 +80,20 @@ def holds(program: Callable[[Tensor], Tensor], z0: Tensor, truth: Truth) -> Repo
     return report
 
 
+def is_cut_off(program: Callable[[Tensor], Tensor], z0: Tensor, truth: Truth) -> None:
+    """Run a sampler that loses all gradient: its stages are told, none of its steps connected."""
+    torch.manual_seed(3)
+    with Probe() as probe:
+        leaf = z0.clone().requires_grad_()
+        loss = program(leaf).square().mean()
+        with pytest.raises(RuntimeError, match="does not require grad"):
+            loss.backward()
+    report = probe.report()
+    assert_told(report, truth)
+    outputs = [stage for stage in report.stages if stage.name == "step_output"]
+    assert [dict(stage.connected) for stage in outputs] == [{"leaf": "no"}] * len(truth.steps)
+
+
 def assert_told(report: Report, truth: Truth) -> None:
     """The adapter's records are those of the table, with its steps and noise levels."""
     adapted = [stage for stage in report.stages if stage.source == "adapted"]

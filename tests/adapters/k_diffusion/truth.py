@@ -67,10 +67,13 @@ TRUTHS = {
     "sample_lms": _truth([EULER] * STEPS),
     # These two take the derivative in the last step alone, where they are Euler's method.
     "sample_dpmpp_2s_ancestral": _truth(
-        [["denoised_output", ("denoised_output", None)]] * 3 + [EULER], (2, 2, 2, 1)
+        [["denoised_output", ("denoised_output", _middle_down(i))] for i in range(3)] + [EULER],
+        (2, 2, 2, 1),
     ),
     "sample_dpmpp_sde": _truth(
-        [["denoised_output", ("denoised_output", None), "denoised_d"]] * 3 + [EULER], (2, 2, 2, 1)
+        [["denoised_output", ("denoised_output", _middle(i)), "denoised_d"] for i in range(3)]
+        + [EULER],
+        (2, 2, 2, 1),
     ),
     "sample_dpmpp_2m": _truth([PLAIN, EXTRAPOLATED, EXTRAPOLATED, PLAIN]),
     "sample_dpmpp_2m_sde": _truth([PLAIN] * STEPS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import torch
 import torchdiffeq
 from torch import Tensor, nn
 
-from tests.adapters.truth import Step, Truth, holds
+from gradprobe import Probe
+from tests.adapters.truth import Step, Truth, assert_told, holds
 
 GRID = torch.linspace(0.0, 1.0, 5)  # four steps from 0 to 1
 
@@ -63,3 +65,92 @@ def _solve(velocity: Callable[..., Tensor], **options: Any) -> Callable[[Tensor]
 def test_a_step_of_a_fixed_grid(method: str, velocity: Callable[..., Tensor], z0: Tensor) -> None:
     report = holds(_solve(velocity, method=method), z0, _fixed(CALLS[method]))
     assert report.verdict == "flows"
+
+
+# How often an attempt at a step evaluates: a row of the solver's tableau each, after an evaluation
+# at the very start. Each later attempt begins with an answer that is there already.
+ROWS = {"dopri5": 6, "bosh3": 3, "fehlberg2": 2}
+
+
+@pytest.mark.parametrize("method", ROWS)
+def test_a_step_of_an_adaptive_solver_is_an_accepted_one(method: str, z0: Tensor) -> None:
+    taken: list[float] = []
+    tried: list[float] = []
+
+    class Counted(Velocity):
+        def forward(self, t: Tensor, y: Tensor) -> Tensor:
+            return super().forward(t, y) * (1 + torch.sin(20 * t))
+
+        def callback_step(self, t0: Tensor, y0: Tensor, dt: Tensor) -> None:
+            tried.append(float(t0))
+
+        def callback_accept_step(self, t0: Tensor, y0: Tensor, dt: Tensor) -> None:
+            taken.append(float(t0))
+
+    def program(z0: Tensor) -> Tensor:
+        taken.clear()
+        tried.clear()
+        options = {"first_step": 2.0}  # too long: the first attempt is rejected
+        solution: Tensor = torchdiffeq.odeint(
+            Counted(), z0, GRID, method=method, rtol=1e-6, atol=1e-6, options=options
+        )
+        return solution[-1]
+
+    with Probe() as probe:
+        leaf = z0.requires_grad_()
+        program(leaf).square().mean().backward()
+    report = probe.report()
+    assert len(tried) > len(taken) > 1
+    truth = Truth(
+        ["start_state"],
+        [Step(t, 0, ["step_input", "step_output"]) for t in taken],
+        ["final_output"],
+    )
+    assert_told(report, truth)
+    assert report.counts.steps == len(taken)
+    # A rejected attempt sets the size of the next one, so that it feeds the result too.
+    assert report.counts.denoiser_calls == 1 + ROWS[method] * len(tried)
+
+
+def test_descending_times_are_negated_as_the_solver_does(z0: Tensor) -> None:
+    def program(z0: Tensor) -> Tensor:
+        solution: Tensor = torchdiffeq.odeint(Velocity(), z0, GRID.flip(0), method="euler")
+        return solution[-1]
+
+    times = [-1.0, -0.75, -0.5, -0.25, 0.0]
+    truth = Truth(
+        [("start_state", -1.0)],
+        [Step(t, 1, ["step_input", ("step_output", s)]) for t, s in pairwise(times)],
+        ["final_output"],
+    )
+    assert holds(program, z0, truth).verdict == "flows"
+
+
+def test_the_adjoint_solves_inside_a_function(z0: Tensor) -> None:
+    """Gradient reaches the start without passing a step: the steps are told, not connected."""
+    velocity = Velocity()
+    with Probe() as probe:
+        leaf = z0.requires_grad_()
+        solution = torchdiffeq.odeint_adjoint(velocity, leaf, GRID, method="midpoint")
+        solution[-1].square().mean().backward()
+    report = probe.report()
+    assert report.verdict == "flows"
+    outputs = [stage for stage in report.stages if stage.name == "step_output"]
+    assert [(stage.step, stage.sigma) for stage in outputs] == [(i, (i + 1) / 4) for i in range(4)]
+    assert all(stage.connected["leaf"] != "yes" for stage in outputs)
+    assert leaf.grad is not None
+
+
+def test_a_state_of_two_parts_is_told_as_the_solver_joins_it(z0: Tensor) -> None:
+    velocity = Velocity()
+
+    def both(t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return velocity(t, state[0]), state[0].sum(dim=1)
+
+    def program(z0: Tensor) -> Tensor:
+        states, _ = torchdiffeq.odeint(both, (z0, z0.new_zeros(2)), GRID, method="euler")
+        return states[-1]
+
+    report = holds(program, z0, _fixed(1))
+    shapes = {stage.shape for stage in report.stages if stage.name == "step_output"}
+    assert shapes == {(2 * 4 + 2,)}

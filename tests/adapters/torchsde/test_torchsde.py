@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 import torchsde
 from torch import Tensor, nn
 
-from tests.adapters.truth import Step, Truth, holds
+from gradprobe import Probe
+from tests.adapters.truth import Step, Truth, assert_told, holds
 
 STEPS = 4
 
@@ -61,23 +63,22 @@ METHODS: dict[str, tuple[str, int, list[tuple[str, float]]]] = {
         1,
         [("step_noise", 0), ("f", 0), ("g_prod", 0), ("g_prod_prime", 1)],
     ),
+    # It evaluates at the start state too, before it takes its first step from there.
     "reversible_heun": ("stratonovich", 1, [("step_noise", 0)]),
 }
 
 
 def _truth(method: str) -> Truth:
     _, calls, inner = METHODS[method]
-    # It evaluates at the start state before it takes its first step from there.
-    extra = 1 if method == "reversible_heun" else 0
     steps = []
     for i in range(STEPS):
         own = [(name, (i + within) / STEPS) for name, within in inner]
         stages = ["step_input", *own, ("step_output", (i + 1) / STEPS)]
-        steps.append(Step(i / STEPS, calls + (extra if i == 0 else 0), stages))
+        steps.append(Step(i / STEPS, calls, stages))
     return Truth([("start_state", 0.0)], steps, ["final_output"])
 
 
-def _solve(method: str) -> Callable[[Tensor], Tensor]:
+def _solve(method: str, **options: Any) -> Callable[[Tensor], Tensor]:
     sde = Score(METHODS[method][0])
     levy_area = "space-time" if method == "srk" else "none"
 
@@ -87,13 +88,62 @@ def _solve(method: str) -> Callable[[Tensor], Tensor]:
         motion = torchsde.BrownianInterval(
             0.0, 1.0, size=z0.shape, entropy=7, levy_area_approximation=levy_area
         )
-        states: Tensor = torchsde.sdeint(sde, z0, times, bm=motion, method=method, dt=1 / STEPS)
+        states: Tensor = torchsde.sdeint(
+            sde, z0, times, bm=motion, method=method, dt=1 / STEPS, **options
+        )
         return states[-1]
 
     return program
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "reversible_heun"])
 def test_a_step_of_a_fixed_size(method: str, z0: Tensor) -> None:
     report = holds(_solve(method), z0, _truth(method))
     assert report.verdict == "flows"
+
+
+def test_a_call_before_the_first_step_leaves_its_step_open(z0: Tensor) -> None:
+    program = _solve("reversible_heun")
+    with Probe() as probe:
+        leaf = z0.requires_grad_()
+        program(leaf).square().mean().backward()
+    report = probe.report()
+    assert_told(report, _truth("reversible_heun"))
+    assert report.counts.denoiser_calls == 1 + STEPS
+    assert report.calls[0].step is None
+
+
+def test_an_accepted_step_of_adaptive_stepping(z0: Tensor) -> None:
+    """Each attempt is one whole step and two halves, all of which take a step input."""
+    program = _solve("milstein", adaptive=True, rtol=1e-3, atol=1e-3)
+    with Probe() as probe:
+        leaf = z0.requires_grad_()
+        program(leaf).square().mean().backward()
+    adapted = [stage for stage in probe.records if stage.source == "adapted"]
+    outputs = [stage for stage in adapted if stage.name == "step_output"]
+    inputs = [stage for stage in adapted if stage.name == "step_input"]
+    attempts = len([stage for stage in adapted if stage.name == "step_noise"]) // 3
+    assert attempts > len(outputs) > 1
+    assert [stage.step for stage in outputs] == list(range(len(outputs)))
+    assert [stage.step for stage in inputs] == list(range(len(outputs)))
+    # A step begins at the time that the one before arrived at.
+    assert [stage.sigma for stage in inputs[1:]] == [stage.sigma for stage in outputs[:-1]]
+    assert outputs[-1].sigma == 1.0
+
+
+def test_the_adjoint_solves_inside_a_function(z0: Tensor) -> None:
+    sde = Score("stratonovich")
+    with Probe() as probe:
+        leaf = z0.requires_grad_()
+        times = torch.tensor([0.0, 1.0])
+        motion = torchsde.BrownianInterval(0.0, 1.0, size=z0.shape, entropy=7)
+        states = torchsde.sdeint_adjoint(
+            sde, leaf, times, bm=motion, method="midpoint", dt=1 / STEPS
+        )
+        states[-1].square().mean().backward()
+    report = probe.report()
+    assert report.verdict == "flows"
+    outputs = [stage for stage in report.stages if stage.name == "step_output"]
+    assert [stage.step for stage in outputs] == list(range(STEPS))
+    assert all(stage.connected["leaf"] != "yes" for stage in outputs)
+    assert leaf.grad is not None
