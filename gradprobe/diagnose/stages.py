@@ -12,8 +12,6 @@ from gradprobe.records.source import Frame
 from gradprobe.records.tensor import LEAF, REQUIRES_GRAD
 from gradprobe.records.trace import Trace
 
-_OUTSIDE = ("z0", "start_state", "final_output")  # before and after all steps
-
 # Before and after the loop: no step, whatever ops lie around them.
 _OUTSIDE = ("z0", "start_state", "final_output")
 
@@ -22,7 +20,7 @@ def stages_of(trace: Trace, views: Sequence[View]) -> tuple[Stage, ...]:
     """Every stage in order of time; of the root that the first view looks at.
 
     What the user or an adapter named takes the place of what was discovered under the same name,
-    or as the same value.
+    or as the same value inside the loop.
     """
     found: list[tuple[int, Stage]] = []
     for view in views:
@@ -53,9 +51,7 @@ def _marked(
     stage = _bare(trace, views, mark.value, mark.name, mark.at)
     step, call, sigma = mark.step, None, mark.sigma
     twin = next((one for one in landmarks if one.value == mark.value), None)
-    if mark.name in _OUTSIDE:
-        pass  # whatever runs there, and whatever else the same tensor is
-    elif twin is not None:
+    if twin is not None and mark.name not in _OUTSIDE:
         step = twin.step if step is None else step
         call = twin.call
         sigma = twin.sigma if sigma is None else sigma
@@ -84,7 +80,8 @@ def _discovered(
     first = views[0]
     measured = first.passed.measured if first.passed is not None else {}
     for mark in landmarks:
-        if mark.name in names or mark.value in values:
+        # Where the loop starts and what it gives may be a step's too: they keep their own names.
+        if mark.name in names or (mark.value in values and mark.name not in _OUTSIDE):
             continue
         stage = _bare(trace, views, mark.value, mark.name, mark.at)
         seen = measured.get(mark.value)

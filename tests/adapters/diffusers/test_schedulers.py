@@ -124,6 +124,18 @@ def test_the_records_are_of_the_tensors_that_step_was_given_and_gave(truth: Trut
     assert all(s.connected == {"z0": "yes"} for s in (*inputs, *outputs, *taken))
 
 
+def test_around_the_steps_the_dataflow_shows_where_the_loop_starts_and_ends(truth: Truth) -> None:
+    _, run, report = probed(truth.name)
+    (start,) = (s for s in report.stages if s.name == "start_state")
+    (final,) = (s for s in report.stages if s.name == "final_output")
+    assert {start.source, final.source} == {"discovered"}
+    assert start.at is not None
+    assert start.at.source.strip() == 'x = z0 * getattr(scheduler, "init_noise_sigma", 1.0)'
+    assert start.shape == final.shape == tuple(run.image.shape)
+    assert (start.step, final.step) == (None, None)
+    assert [s.name for s in report.stages if s.name == "denoised_output"] == []
+
+
 def test_a_record_is_at_the_line_that_assigned_it() -> None:
     _, _, report = probed("euler-ancestral")
     scheduler = diffusers.EulerAncestralDiscreteScheduler
