@@ -12,6 +12,7 @@ from rich.cells import cell_len
 
 from gradprobe.records.report import Report
 from gradprobe.render.chips import Chip
+from gradprobe.render.looks import CROSS
 from gradprobe.render.rows import rows
 from gradprobe.render.scene import Scene, Shape, Wire, scene
 
@@ -133,9 +134,9 @@ def _chip(chip: Chip) -> str:
     text = "&#160;".join(_font(text, color, 10) for text, color in chip.words)
     if chip.arrow:
         return text
-    look, plain = chip.look, " ".join(text for text, _ in chip.words)
+    look, plain = chip.look, " ".join(text for text, _ in chip.words).replace(CROSS, "x")
     return (
-        f'<table border="1" cellborder="0" cellspacing="0" cellpadding="4"'
+        f'<table border="1" cellborder="0" cellspacing="0" cellpadding="5"'
         f' color="{look.line}" bgcolor="{look.fill}" style="rounded,{look.style}">'
         f"<tr><td{_floor(plain, 6)}>{text}</td></tr></table>"
     )

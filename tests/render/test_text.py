@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -170,6 +171,15 @@ def test_the_strip_stands_above_the_table_and_wraps_before_an_arrow() -> None:
     ]
     arrows = ("-->", "..>")
     assert not any(line.endswith(arrows) for line in lines)
+
+
+@pytest.mark.parametrize("build", [broken, partial])
+def test_the_page_on_stages_quotes_strips_as_they_are(build: Callable[[], Report]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "stages.md").read_text(encoding="utf-8")
+    lines = shown(build())
+    first = lines.index("stages from z0 to loss")
+    quoted = "\n".join(lines[first : lines.index("", first)])
+    assert f"```text\n{quoted}\n```" in page
 
 
 def test_the_break_of_the_strip_has_its_own_colour() -> None:
