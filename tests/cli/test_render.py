@@ -10,6 +10,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from gradprobe.records.report import Report
+from gradprobe.registry import renderers
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -20,17 +21,23 @@ def saved(here: Path, report: Report) -> Report:
     return report
 
 
-@pytest.mark.parametrize("format", ["text", "json", "dot", "svg"])
+@pytest.mark.parametrize("format", ["text", "txt", "json", "csv", "dot", "svg"])
 def test_every_format_is_what_the_report_renders_to(
     saved: Report, here: Path, command: Run, format: str
 ) -> None:
     printed = command("render", "report.json", "--format", format)
     assert (printed.returncode, printed.stderr) == (0, "")
-    expected = saved.render(format, **({"base": str(here)} if format == "text" else {}))
+    expected = saved.render(format, **({"base": str(here)} if format in ("text", "txt") else {}))
     assert printed.stdout.rstrip("\n") == expected.rstrip("\n")
     written = command("render", "report.json", "-o", f"again.{format}")
     assert (written.returncode, written.stdout) == (0, f"wrote again.{format}\n")
-    assert (here / f"again.{format}").read_text() == expected
+    assert (here / f"again.{format}").read_bytes().decode() == expected
+
+
+@pytest.mark.parametrize("name", ["trace", "render"])
+def test_the_help_lists_the_formats_there_are(command: Run, name: str) -> None:
+    shown = " ".join(command(name, "--help").stdout.split())
+    assert f"Format on standard output: {', '.join(sorted(renderers))} [default: text" in shown
 
 
 def test_text_is_the_default(saved: Report, command: Run) -> None:
