@@ -172,6 +172,7 @@ def _cleans(calls: tuple[ModuleCall, ...], states: States, bones: Skeleton) -> b
 
 
 def _called_from(call: ModuleCall) -> object:
+    """All the places on the way: what wraps the denoiser calls it from one place, whoever asks."""
     if call.where.frames:
-        return call.where.frames[-1][1]
+        return tuple(site for _, site, _ in call.where.frames)
     return call.at.place if call.at is not None else None
