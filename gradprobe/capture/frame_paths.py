@@ -60,7 +60,7 @@ def parsed(text: str) -> Path:
 def _path(tokens: list[str]) -> tuple[Path, list[str]]:
     name, rest = tokens[0], tokens[1:]
     if not name.isidentifier():
-        return Path(name, ()), tokens
+        raise IndexError(name)
     steps: list[str | Index] = []
     while rest and rest[0] in (".", "["):
         if rest[0] == ".":

@@ -43,13 +43,13 @@ def has_numbers(tensor: Tensor) -> bool:
     `torch.jit.trace` or a CUDA graph records what is done.
     """
     return (
-        tensor.layout is torch.strided
+        torch._C._get_tracing_state() is None
+        and tensor.layout is torch.strided
         and tensor.device.type != "meta"
         and type(tensor).__torch_dispatch__ is Tensor.__torch_dispatch__
         and not tensor.is_nested
         and not in_transform(tensor)
         and torch._C._functorch.peek_interpreter_stack() is None
-        and torch._C._get_tracing_state() is None
         and not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())
         # An emptied storage, as sharded parameters have it.
         and tensor.untyped_storage().size() > 0

@@ -28,7 +28,7 @@ class Held:
 Values = tuple[float, ...] | Held
 
 _EXACT = (torch.float32, torch.float64)
-_PIECE = 1 << 20  # elements of a low precision that are widened at a time
+_PIECE = 1 << 19  # elements of a low precision that are widened at a time
 
 
 def values_of(x: Tensor) -> Values | None:
@@ -37,10 +37,10 @@ def values_of(x: Tensor) -> Values | None:
     The standard deviation is the population's. What another device holds stays there, so that
     nothing waits for it. None where they are not defined (integers, complex numbers, no element) or
     cannot be computed unseen. What is allocated meanwhile is one byte an element, and none on the
-    CPU as long as all are finite; half precision takes 4 MiB more.
+    CPU as long as all are finite; a lower precision takes 4 MiB more.
     """
     with aside():
-        if not x.dtype.is_floating_point or not x.numel() or not has_numbers(x):
+        if not has_numbers(x) or not x.dtype.is_floating_point or not x.numel():
             return None
         parts = [_part(piece) for piece in _pieces(x.detach())]
         if x.device.type == "cpu":
@@ -63,7 +63,7 @@ def _pieces(x: Tensor) -> Iterator[Tensor]:
 
 
 def _part(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    std, mean = torch.std_mean(x, correction=0)
+    mean, std = torch.mean(x), torch.std(x, correction=0)
     largest = torch.linalg.vector_norm(x, math.inf)  # NaN if there is one
     if x.device.type == "cpu" and math.isfinite(largest.item()):
         return mean, std, largest, torch.zeros(())
@@ -114,10 +114,10 @@ def as_number(value: object) -> Number | None:
 
 
 def _first(x: Tensor) -> Number | None:
-    batch = x.shape[0] if x.ndim else 1
-    if x.numel() != batch or not batch or x.dtype is torch.bool or x.dtype.is_complex:
+    if not has_numbers(x) or x.dtype is torch.bool or x.dtype.is_complex:
         return None
-    if not has_numbers(x):
+    batch = x.shape[0] if x.ndim else 1
+    if x.numel() != batch or not batch:
         return None
     first = x.detach()[(0,) * x.ndim]
     return float(first) if x.device.type == "cpu" else first.clone()

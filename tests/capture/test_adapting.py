@@ -331,7 +331,7 @@ def test_a_declared_selector_of_code_that_a_module_runs_later(library: Library) 
 
     def late(x: Tensor) -> Tensor:
         kept = x * 2
-        return kept
+        return kept + 1
 
     place = f"{Path(__file__).name}:test_a_declared_selector_of_code_that_a_module_runs_later.late"
     trace = traced(
