@@ -6,8 +6,11 @@ for code that lies in checkouts, the name of a file. Nothing of the library is p
 
 from __future__ import annotations
 
-from gradprobe.capture.stage_selectors import Adapter
+from gradprobe.capture.stage_selectors import Adapter, Clock, Selector
 from gradprobe.registry import Registry
+
+# What an adapter is made of, for those of other packages too.
+__all__ = ["Adapter", "Clock", "Selector", "adapter_for", "files", "packages"]
 
 # By the name of the package that the running code belongs to.
 packages = Registry(

@@ -42,9 +42,8 @@ ADAPTER = Adapter(
             _stage("g_prod_prime", _METHODS, f"{name}.step", "g_prod_prime", t)
             for name, t in _SECOND.items()
         ),
-        _stage(
-            "step_output", _SOLVER, "BaseSDESolver.integrate", "curr_y", "next_t", "last of step"
-        ),
+        # Of an adaptive attempt, its second half.
+        _stage("step_output", _METHODS, "*step", "y1", "t1", "last of step"),
         _stage("final_output", "torchsde._core.sdeint", "sdeint", "ys", None, "first of call"),
         _stage("final_output", "torchsde._core.adjoint", "sdeint_adjoint", "ys"),
     ),
