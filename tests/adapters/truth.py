@@ -101,6 +101,11 @@ def assert_told(report: Report, truth: Truth) -> None:
     assert [stage.sigma for stage in adapted] == truth.sigmas
 
 
+def steps_with_noise(report: Report) -> list[int | None]:
+    """The steps of all step noise, whoever named it."""
+    return [stage.step for stage in report.stages if stage.name == "step_noise"]
+
+
 def _run(program: Callable[[Tensor], Tensor], z0: Tensor) -> tuple[Tensor, Tensor]:
     torch.manual_seed(3)
     leaf = z0.clone().requires_grad_()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.adapters.absent import load
-from tests.adapters.truth import Stages, Step, Truth, holds, is_cut_off
+from tests.adapters.truth import Stages, Step, Truth, holds, is_cut_off, steps_with_noise
 
 sample: Any = load("azula.sample")
 denoise: Any = load("azula.denoise")
@@ -92,6 +92,10 @@ def test_steps_and_stages(name: str, z0: Tensor) -> None:
     sampler = _sampler(name)
     report = holds(lambda x: type(sampler).__call__.__wrapped__(sampler, x), z0, TRUTHS[name])
     assert report.verdict == "flows"
+    # DDIM draws noise too, which its eta of zero then takes out.
+    if name != "DDIMSampler":
+        drawn = name in ("DDPMSampler", "ItoSampler", "PCSampler")
+        assert steps_with_noise(report) == (list(range(STEPS)) if drawn else [])
 
 
 @pytest.mark.parametrize("name", ["HeunSampler", "zABSampler"])

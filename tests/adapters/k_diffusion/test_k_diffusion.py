@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from gradprobe import Probe
 from tests.adapters.absent import load_alone
-from tests.adapters.k_diffusion.truth import HIGHEST, LOWEST, SIGMAS, STEPS, TRUTHS
-from tests.adapters.truth import Step, Truth, holds, is_cut_off
+from tests.adapters.k_diffusion.truth import HIGHEST, LOWEST, NOISE, SIGMAS, STEPS, TRUTHS
+from tests.adapters.truth import Step, Truth, holds, is_cut_off, steps_with_noise
 
 sampling: Any = load_alone("k_diffusion.sampling")
 external: Any = load_alone("k_diffusion.external")
@@ -65,6 +65,17 @@ def _program(
 def test_steps_and_stages_are_those_of_the_table(name: str, model: Denoiser, z0: Tensor) -> None:
     report = holds(_program(getattr(sampling, name).__wrapped__, model), z0, TRUTHS[name])
     assert report.verdict == "flows"
+    # No variable holds the noise: the dataflow shows it, in the steps that the adapter tells.
+    assert steps_with_noise(report) == NOISE.get(name, [])
+
+
+def test_adapters_can_be_left_out(model: Denoiser, z0: Tensor) -> None:
+    with Probe(find_stages="declared") as probe:
+        leaf = z0.requires_grad_()
+        program = _program(sampling.sample_euler.__wrapped__, model)
+        program(leaf).square().mean().backward()
+    assert {stage.source for stage in probe.records} == {"discovered"}  # the leaf and the root
+    assert len(probe.records) == 2
 
 
 @pytest.mark.parametrize("name", ["sample_euler", "sample_heun", "sample_dpmpp_2m"])
@@ -94,6 +105,7 @@ def test_churn_lifts_the_level_of_a_step_s_first_call(model: Denoiser, z0: Tenso
     )
     report = holds(_program(sampler, model, s_churn=1.0, s_tmin=1.0, s_tmax=5.0), z0, truth)
     assert report.verdict == "flows"
+    assert steps_with_noise(report) == [1]
 
 
 def test_dpm_fast_spends_its_calls_in_steps_of_third_order(model: Denoiser, z0: Tensor) -> None:

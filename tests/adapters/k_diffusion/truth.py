@@ -79,3 +79,14 @@ TRUTHS = {
     "sample_dpmpp_2m_sde": _truth([PLAIN] * STEPS),
     "sample_dpmpp_3m_sde": _truth([PLAIN] * STEPS),
 }
+
+# The steps into whose state noise is mixed, once for each time. Where a sampler draws none, or
+# mixes none in (the churn of sample_euler, without s_churn), there is no row.
+NOISE = {
+    "sample_euler_ancestral": [0, 1, 2],
+    "sample_dpm_2_ancestral": [0, 1, 2],
+    "sample_dpmpp_2s_ancestral": [0, 1, 2],
+    "sample_dpmpp_sde": [0, 0, 1, 1, 2, 2],
+    "sample_dpmpp_2m_sde": [0, 1, 2],
+    "sample_dpmpp_3m_sde": [0, 1, 2],
+}

@@ -69,7 +69,8 @@ def test_a_step_of_a_fixed_grid(method: str, velocity: Callable[..., Tensor], z0
 
 # How often an attempt at a step evaluates: a row of the solver's tableau each, after an evaluation
 # at the very start. Each later attempt begins with an answer that is there already.
-ROWS = {"dopri5": 6, "bosh3": 3, "fehlberg2": 2}
+ROWS = {"dopri5": 6, "bosh3": 3}
+TOLERANCE = {"dopri5": 1e-5, "bosh3": 1e-3}
 
 
 @pytest.mark.parametrize("method", ROWS)
@@ -92,7 +93,7 @@ def test_a_step_of_an_adaptive_solver_is_an_accepted_one(method: str, z0: Tensor
         tried.clear()
         options = {"first_step": 2.0}  # too long: the first attempt is rejected
         solution: Tensor = torchdiffeq.odeint(
-            Counted(), z0, GRID, method=method, rtol=1e-6, atol=1e-6, options=options
+            Counted(), z0, GRID, method=method, rtol=TOLERANCE[method], options=options
         )
         return solution[-1]
 
