@@ -112,12 +112,13 @@ class Chosen:
 class Activation:
     """One call of a chosen function: what its variables held when it was last looked at."""
 
-    __slots__ = ("_at", "_held", "_late", "_marks", "chosen", "number")
+    __slots__ = ("_at", "_held", "_late", "_marks", "chosen", "number", "ticked")
 
     def __init__(self, chosen: Chosen, frame: FrameType, number: int, *, running: bool) -> None:
         """`running` says that the call began earlier, so that it holds what was assigned before."""
         self.chosen = Chosen()
         self.number = number
+        self.ticked = False  # a clock of this call has ticked
         self._held: dict[Selector, weakref.ref[Any]] = {}
         self._marks: dict[Clock, object] = {}
         self._at = frame.f_lasti
@@ -167,6 +168,7 @@ class Activation:
         for at, choice in early:
             self._tell(choice.selector, names, frame, at, told, matched)
         for _, clock in begun:
+            self.ticked = True
             ticked(clock, frame)
         for at, choice in stages[len(early) :]:
             self._tell(choice.selector, names, frame, at, told, matched)

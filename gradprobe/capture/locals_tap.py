@@ -115,6 +115,8 @@ class LocalsTap:
 
     def look(self, activation: Activation, frame: FrameType) -> None:
         outer, self.current = self.current, activation.number
+        if activation.ticked:  # also a generator that goes on
+            self._ticking[id(frame)] = (frame.f_code, activation.number)
         try:
             activation.look(frame, self.told, self._tick, self.search.matched)
         except Exception as fault:

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from gradprobe.capture.locals_tap import LocalsTap
-from gradprobe.capture.stage_selectors import Selector, parse
+from gradprobe.capture.stage_selectors import Adapter, Clock, Selector, parse
 
 
 class Thing:
@@ -219,6 +219,46 @@ def another_tracer() -> None:
     assert numbers == [0, 1], numbers
 
 
+def adapted(x: Thing, join: Callable[[], None]) -> Thing:
+    for i in range(3):
+        if i == 0:
+            join()
+        x = Thing(x.number + i)
+    return x
+
+
+def an_adapter_that_comes_while_the_function_runs() -> None:
+    told: list[tuple[str, int]] = []
+    steps: list[int] = []
+
+    def tell(selector: Selector, value: Thing, frame: FrameType, at: int) -> bool:
+        told.append((selector.name, value.number))
+        return True
+
+    def ticked(clock: Clock, frame: FrameType) -> None:
+        steps.append(frame.f_locals["i"])
+        told.append(("step", frame.f_locals["i"]))
+
+    place, name = "monitored.py", "adapted"
+    adapter = Adapter(
+        "pretend",
+        (Selector("x", place, name, "x", source="adapted"),),
+        (Clock(place, "adap*", "i"),),
+    )
+    tap = LocalsTap((), tell, print, ticked)
+    tap.start()
+    assert tools() == [None] * 6, tools()  # with nothing to watch, nothing is watched
+    try:
+        adapted(Thing(5), lambda: tap.join(adapter, sys._getframe(1)))
+    finally:
+        tap.stop()
+    assert tools() == [None] * 6, tools()
+    turns = [("x", 5), ("step", 0), ("x", 5), ("step", 1), ("x", 6), ("step", 2), ("x", 8)]
+    assert told == turns, told
+    assert steps == [0, 1, 2]
+    assert tap.ticking(sys._getframe()) == -1
+
+
 def no_match() -> None:
     _, said, _ = watched("x=monitored.py:lop:x", call=lambda: loop(1))
     assert said == [
@@ -240,6 +280,7 @@ CASES = {
         another_thread,
         again,
         another_tracer,
+        an_adapter_that_comes_while_the_function_runs,
         no_match,
     )
 }

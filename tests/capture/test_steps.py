@@ -54,6 +54,13 @@ def nested(x, n):
             x = nested(x, n - 1)
     return x
 
+def generator(x, sigmas):
+    for i in range(len(sigmas)):
+        x = x * 0.5
+        yield x
+        after = x * 2
+        del after
+
 def one_line(x):
     for i in range(3): x = x * 2
     return x
@@ -164,6 +171,15 @@ def test_each_call_of_a_recursive_function_counts_its_own(lab: Lab) -> None:
         *(1, 1, *inner, 1),
         *(2, 2, *inner, 2),
     ]
+
+
+def test_a_generator_goes_on_in_the_step_that_it_was_left_in(lab: Lab) -> None:
+    trace = lab(
+        "for state in generator(x, sigmas): state * 3",
+        clock("generator", "i", step="i"),
+        selector("after", "generator", "after"),
+    )
+    assert steps(trace) == [("after", 0), ("after", 1), ("after", 2)]
 
 
 def test_a_loop_in_one_line(lab: Lab) -> None:

@@ -135,6 +135,30 @@ def test_nothing_of_the_tensor_changes() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize(
+    ("make", "most"),
+    [
+        (lambda: torch.ones(3_000_000), 1_000),
+        (lambda: torch.ones(1000, 3000).t(), 1_000),
+        (lambda: torch.ones(3_000_000).half(), 4_200_000),
+        (lambda: torch.full((3_000_000,), math.inf), 3_001_000),
+    ],
+    ids=["plain", "transposed", "half", "nonfinite"],
+)
+def test_little_memory_is_taken(make: Callable[[], Tensor], most: int) -> None:
+    x = make()
+    with torch.profiler.profile(profile_memory=True) as profile:
+        values_of(x)
+    result = profile.profiler.kineto_results if profile.profiler is not None else None
+    assert result is not None
+    taken = peak = 0
+    events = [event for event in result.events() if event.name() == "[memory]"]
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        taken += event.nbytes()
+        peak = max(peak, taken)
+    assert 0 < peak <= most
+
+
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 def test_in_every_grad_mode(context: Callable[[], Any]) -> None:
     with context():
