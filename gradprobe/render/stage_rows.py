@@ -142,8 +142,9 @@ def _number(count: int | None) -> str:
     return "" if count is None else str(count)
 
 
-def _sigma(sigma: float) -> str:
-    return f"{sigma:.3g}" if abs(sigma) < 1000 else f"{sigma:.0f}"
+def _sigma(sigma: float, digits: int = 3) -> str:
+    """A noise level as short as may be, a timestep in full."""
+    return f"{sigma:.0f}" if 1000 <= abs(sigma) < 1e6 else f"{sigma:.{digits}g}"
 
 
 def _first_sigma(block: Iterable[Stage]) -> float | None:
@@ -151,10 +152,18 @@ def _first_sigma(block: Iterable[Stage]) -> float | None:
     return next((stage.sigma for stage in block if stage.sigma is not None), None)
 
 
+def _rough(norm: float) -> str:
+    """`2e-5`: one digit, and no zero that the exponent does not need."""
+    digits, _, exponent = f"{norm:.0e}".partition("e")
+    return f"{digits}e{int(exponent)}"
+
+
 def sigma_span(sigmas: Iterable[float | None]) -> str:
     """The sigmas of some steps: that of the first, and that of the last."""
-    known = [_sigma(sigma) for sigma in sigmas if sigma is not None]
-    ends = known[:1] if known[:1] == known[-1:] else [known[0], known[-1]]
+    known = [sigma for sigma in sigmas if sigma is not None]
+    if len(known) < 2 or known[0] == known[-1]:
+        return _sigma(known[0]) if known else ""
+    ends = (_sigma(sigma, 3 if abs(sigma) >= 1 else 2) for sigma in (known[0], known[-1]))
     return "..".join(ends)
 
 
@@ -162,5 +171,5 @@ def _span(norms: Sequence[float]) -> str:
     finite = [norm for norm in norms if math.isfinite(norm)]
     if not finite:
         return "nan" if norms else ""
-    low, high = f"{min(finite):.0e}", f"{max(finite):.0e}"
+    low, high = _rough(min(finite)), _rough(max(finite))
     return low if low == high else f"{low}..{high}"

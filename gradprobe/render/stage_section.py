@@ -11,15 +11,13 @@ from gradprobe.records.report import Leaf, Report
 from gradprobe.render.call_rows import all_live, call_rows
 from gradprobe.render.page import Page
 from gradprobe.render.plain import cropped
-from gradprobe.render.stage_rows import Row, rows
-from gradprobe.render.states import APART, LIVE, LOST, MISSED, States, in_order
+from gradprobe.render.stage_table import OTHER, STYLE, plain_table, stage_table
+from gradprobe.render.states import States, in_order, on_the_way
 from gradprobe.render.strip import CUT, strip
 from gradprobe.render.strip_lines import lines
 
-_STYLE = {LIVE: "green", LOST: "red", MISSED: "red", CUT: "bold red", APART: "dim"}
-_OTHER = "yellow"
+_STYLE = {**STYLE, CUT: "bold red"}
 _LEAVES = 3
-_MOST_ROWS = 40
 _MOST_CALLS = 24
 _INDENT = 2
 _HANGING = 2
@@ -35,7 +33,12 @@ def show_stages(page: Page, report: Report) -> None:
     page.blank()
     page.show(Line(f"stages from {start} to {end}", style="bold"))
     _strip(page, report)
-    page.show(_table(report, leaves))
+    way = on_the_way(report.stages, [leaf.name for leaf in report.leaves])
+    states, brief = States.told_by(report), report.verdict == "flows"
+    page.show(stage_table(in_order(way), leaves, states, page.width, brief=brief))
+    if len(way) < len(report.stages):
+        rest = len(report.stages) - len(way)
+        page.paragraph(f"{rest} more records, of values that feed no root", "dim", indent=0)
     if not all_live(report.calls):
         page.blank()
         page.show(Line("denoiser calls: where gradient came in, and went out", style="bold"))
@@ -47,64 +50,22 @@ def _strip(page: Page, report: Report) -> None:
     for number, words in enumerate(told):
         line = Line(" " * (_INDENT + (_HANGING if number else 0)))
         for word in words:
-            line.append(word.shown, style=_STYLE.get(word.state, _OTHER))
+            line.append(word.shown, style=_STYLE.get(word.state, OTHER))
             line.append(" ")
         page.unbroken(line)
     if told:
         page.blank()
 
 
-def _table(report: Report, leaves: Sequence[Leaf]) -> Table:
-    brief = report.verdict == "flows"
-    shown = rows(in_order(report.stages), leaves, _MOST_ROWS, States.told_by(report), brief=brief)
-    several = any(stage.call for stage in report.stages)  # the first of each step alone says little
-    sigmas = any(row.sigma for row in shown)
-    table = _plain_table()
-    _column(table, "step")
-    if several:
-        _column(table, "call")
-    if sigmas:
-        _column(table, "sigma")
-    for header in ("stage", *(cropped(leaf.name, 12) for leaf in leaves), "tensor"):
-        _column(table, header)
-    table.add_column("grad_fn", overflow="crop")  # what gives way is its name
-    _column(table, "|grad|")
-    for row in shown:
-        cells = [row.step, *([row.call] if several else []), *([row.sigma] if sigmas else [])]
-        table.add_row(
-            *cells,
-            Line(row.name),
-            *_states(row, len(leaves)),
-            Line(row.tensor),
-            Line(row.grad_fn),
-            row.norm,
-            style="dim" if row.fold else "",
-        )
-    return table
-
-
-def _states(row: Row, count: int) -> list[Line]:
-    states = [Line(state, style=_STYLE.get(state, _OTHER)) for state in row.states]
-    return states + [Line("")] * (count - len(states))
-
-
 def _calls(report: Report, leaves: Sequence[Leaf]) -> Table:
     shown = call_rows(report.calls, leaves, _MOST_CALLS)
     sigmas = any(row.sigma for row in shown)
-    table = _plain_table()
+    table = plain_table()
     for header in ("step", "call", *(["sigma"] if sigmas else []), "denoiser"):
-        _column(table, header)
+        table.add_column(header, overflow="crop", no_wrap=True)
     table.add_column("gradient", overflow="crop")
     for row in shown:
         gradient = Line(row.gradient, style="red" if row.dead else "green")
         cells = [row.step, row.call, *([row.sigma] if sigmas else [])]
         table.add_row(*cells, Line(row.name), gradient, style="dim" if row.fold else "")
     return table
-
-
-def _plain_table() -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-
-
-def _column(table: Table, header: str) -> None:
-    table.add_column(header, overflow="crop", no_wrap=True)

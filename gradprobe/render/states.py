@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gradprobe.records.report import Answer, Report, Stage
@@ -13,42 +14,50 @@ APART = "-"  # it is no way to the leaf, and need not be
 _STATE: dict[Answer, str] = {"yes": LIVE, "no": LOST, "unknown": UNKNOWN}
 _NOISE, _OUTPUT, _FINAL = "step_noise", "denoised_output", "final_output"
 
-Key = tuple[str, int | None, int | None]
-
 
 @dataclass(frozen=True, slots=True)
 class States:
     """`noise` are the leaves that step noise has lost; for others it is drawn apart from them.
 
     Most samplers draw fresh noise for each step. That it leads to no leaf is no loss, unless a
-    finding says that it should have. `missed` are leaf, step and number of the denoiser's calls
-    that gradient does not go through though some of it reaches the leaf.
+    finding says that it should have. `through` says of a leaf that some gradient reaches, a step
+    and the number of a denoiser's call in it whether gradient goes through that call; without a
+    number, of all calls of the step. `alone` are the steps with one record of the denoised output
+    that is no call's own: what guidance made of several.
     """
 
     noise: frozenset[str]
-    missed: frozenset[Key]
+    through: Mapping[tuple[str, int | None, int | None], set[bool]]
+    alone: frozenset[int]
 
     @classmethod
     def told_by(cls, report: Report) -> States:
         """What the findings and the denoiser's calls say beyond the records."""
         arrives = [x.name for x in report.leaves if x.layers.connected.answer == "yes"]
+        guided = Counter(s.step for s in report.stages if s.name == _OUTPUT and s.call is None)
+        through: dict[tuple[str, int | None, int | None], set[bool]] = {}
+        for call in report.calls:
+            for leaf in arrives:
+                passes = "no" not in (call.entered, call.left.get(leaf))
+                for number in (call.call, None):
+                    through.setdefault((leaf, call.step, number), set()).add(passes)
         return cls(
             frozenset(f.leaf for f in report.findings if f.stage == _NOISE),
-            frozenset(
-                (leaf, call.step, call.call)
-                for call in report.calls
-                for leaf in arrives
-                if "no" in (call.entered, call.left.get(leaf))
-            ),
+            through,
+            frozenset(step for step, count in guided.items() if step is not None and count == 1),
         )
 
     def of(self, stage: Stage, leaf: str) -> str:
-        """One of the words above; never `partly`, which is for several stages."""
+        """One of the words above."""
         state = _STATE[stage.connected.get(leaf, "unknown")]
         if state == LOST and stage.name == _NOISE and leaf not in self.noise:
             return APART
-        output = state == LIVE and stage.name == _OUTPUT
-        return MISSED if output and (leaf, stage.step, stage.call) in self.missed else state
+        if state != LIVE or stage.name != _OUTPUT:
+            return state
+        if stage.call is None and stage.step not in self.alone:
+            return state
+        calls = self.through.get((leaf, stage.step, stage.call), set())
+        return LIVE if False not in calls else MIXED if True in calls else MISSED
 
 
 def in_order(stages: Sequence[Stage]) -> list[Stage]:
@@ -60,6 +69,22 @@ def in_order(stages: Sequence[Stage]) -> list[Stage]:
     early = [s for s in stages[:last] if s.name == _FINAL and s.step is None]
     rest = [s for s in stages[: last + 1] if not (s.name == _FINAL and s.step is None)]
     return [*rest, *early, *stages[last + 1 :]]
+
+
+def on_the_way(stages: Sequence[Stage], leaves: Iterable[str]) -> list[Stage]:
+    """Without those of other runs, whose values feed no root that was looked at.
+
+    What the user named stays, for that it feeds nothing may be what they look for.
+    """
+    names = set(leaves)
+    kept = [
+        stage
+        for stage in stages
+        if stage.source == "declared"
+        or stage.name in names
+        or any(stage.connected.get(name, "unknown") != "unknown" for name in names)
+    ]
+    return kept if len(kept) > len(names) else list(stages)
 
 
 def common(states: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from gradprobe.render.states import (
     States,
     common,
     in_order,
+    on_the_way,
 )
 
 _NAME_CELLS = 24
@@ -87,7 +88,8 @@ def strip(report: Report) -> list[Word]:
 
 def _parts(report: Report, leaf: Leaf) -> list[_Part]:
     others = {other.name for other in report.leaves} - {leaf.name}
-    stages = [s for s in in_order(report.stages) if s.step is not None or s.name not in others]
+    way = on_the_way(report.stages, [leaf.name])
+    stages = [s for s in in_order(way) if s.step is not None or s.name not in others]
     words = _Words(States.told_by(report), leaf.name)
     blocks = [(step, list(group)) for step, group in groupby(stages, key=lambda s: s.step)]
     runs = groupby(
@@ -169,9 +171,11 @@ def _words(parts: Sequence[_Part], cut: str) -> Iterator[Word]:
 
 
 def _arrow(before: str, after: str, cut: str) -> Word:
+    if before == LOST:  # what is live behind it is so by another way
+        return Word("..>", LOST, arrow=True)
     if after == LOST:
-        return Word("..>", LOST, True) if before == LOST else Word(cut, CUT, True)
-    return Word("-?->", UNKNOWN, True) if after == UNKNOWN else Word("-->", LIVE, True)
+        return Word(cut, CUT, arrow=True)
+    return Word("-->", LIVE, arrow=True) if after != UNKNOWN else Word("-?->", UNKNOWN, arrow=True)
 
 
 def _breaks_off(part: _Part) -> bool:
@@ -198,5 +202,7 @@ def _marked(word: Word, around: str) -> Word:
     """A word with the mark that it needs where the arrow to its part says something else."""
     if word.state == MISSED or (word.state == LOST and around != LOST):
         return replace(word, off=True)
+    if word.state == MIXED:
+        return replace(word, text=f"{word.text} partly")
     unknown = word.state == UNKNOWN and around != UNKNOWN
     return replace(word, text=f"{word.text} ?") if unknown else word

@@ -128,6 +128,31 @@ def test_noise_behind_the_final_output_is_the_last_step_s() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("live", "word"),
+    [(0, "x denoised_output"), (1, "denoised_output partly"), (2, "denoised_output")],
+)
+def test_what_guidance_made_of_two_calls_is_told_by_both(live: int, word: str) -> None:
+    guided = stage("denoised_output", 0, "yes", call=None)
+    calls = [call(0, "yes" if number < live else "no", "yes", number) for number in (0, 1)]
+    records = (Z0, stage("step_input", 0, "yes"), guided, LOSS)
+    report = replace(flows(), stages=records, calls=tuple(calls))
+    assert told(report) == f"z0 --> [step 0: step_input, {word}] --> loss"
+
+
+def test_behind_what_is_lost_a_root_is_live_by_another_way() -> None:
+    records = [Z0, *lost(steps(1, "yes")), LOSS]
+    assert of(records, flows()) == ("z0 --x..> [step 0: step_input, denoised_output] ..> loss")
+    assert strip(replace(flows(), stages=tuple(records), calls=()))[-1].state == LIVE
+
+
+def test_another_run_s_records_are_not_on_the_way() -> None:
+    other = [replace(each, connected={"z0": "unknown"}) for each in steps(3, "yes")]
+    assert of([Z0, *other, *steps(1, "yes"), LOSS], flows()) == (
+        "z0 --> [step 0: step_input, denoised_output] --> loss"
+    )
+
+
 def test_calls_alike_are_counted() -> None:
     outputs = [stage("denoised_output", 0, "yes", call=number) for number in (0, 1)]
     assert of([Z0, *outputs, LOSS], flows()) == "z0 --> [step 0: denoised_output x2] --> loss"
@@ -143,8 +168,9 @@ def test_noise_is_lost_only_where_a_finding_says_so() -> None:
 
 def test_what_is_not_known_is_asked() -> None:
     records = [Z0, *step(0, ("step_input", "unknown"), ("denoised_output", "unknown")), LOSS]
+    records = [*records[:1], *[replace(each, source="declared") for each in records[1:]]]
     assert of(records) == "z0 -?-> [step 0: step_input, denoised_output] --> loss"
-    mixed = [Z0, *step(0, ("step_input", "yes"), ("denoised_output", "unknown")), LOSS]
+    mixed = [records[0], stage("step_input", 0, "yes"), records[2], LOSS]
     assert of(mixed) == "z0 --> [step 0: step_input, denoised_output ?] --> loss"
     assert {word.state for word in strip(replace(broken(), stages=tuple(records)))} >= {UNKNOWN}
 

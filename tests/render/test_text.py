@@ -89,7 +89,7 @@ def test_what_the_probe_took_is_told_with_its_units() -> None:
 def test_a_healthy_run_is_short() -> None:
     lines = shown(flows())
     assert len(lines) <= 22
-    assert "0-48  14.6..0.298  49 steps, healthy  live" in "\n".join(lines)
+    assert "0-48  14.6..0.3  49 steps, healthy  live" in "\n".join(lines)
     assert not any("fix:" in line or "^" in line for line in lines)
 
 
@@ -204,8 +204,8 @@ def test_calls_that_gradient_goes_past_have_rows() -> None:
     lines = shown(partial())
     first = lines.index("denoiser calls: where gradient came in, and went out")
     assert lines[first + 1 : first + 4] == [
-        "step  call  sigma        denoiser    gradient",
-        "0-49  0     14.6..0.292  InnerModel  in no, out yes",
+        "step  call  sigma       denoiser    gradient",
+        "0-49  0     14.6..0.29  InnerModel  in no, out yes",
         "",
     ]
     assert not any("denoiser calls: where" in line for line in shown(flows()))
@@ -246,6 +246,24 @@ def test_fresh_noise_is_no_loss() -> None:
     lines = shown(flows())
     assert "49 steps, healthy" in "\n".join(lines)
     assert not any(" lost " in line for line in lines)
+
+
+def test_records_of_another_run_are_counted() -> None:
+    other = [replace(s, connected={"z0": "unknown"}) for s in broken().stages if s.step == 1]
+    lines = shown(replace(broken(), stages=(*other, *broken().stages)))
+    assert "3 more records, of values that feed no root" in lines
+    assert [x for x in lines if x not in shown(broken())] == [
+        "3 more records, of values that feed no root"
+    ]
+    marked = [replace(each, source="declared") for each in other]
+    lines = shown(replace(broken(), stages=(*marked, *broken().stages)))
+    assert sum(" unknown " in line for line in lines) == 3 + 1  # one is of the leaf's health
+
+
+def test_a_narrow_page_keeps_the_grad_fn_and_gives_up_the_tensor() -> None:
+    wide, narrow = shown(broken()), shown(broken(), width=64)
+    assert "step  sigma  stage            z0    tensor        grad_fn       |grad|" in wide
+    assert "step  sigma  stage            z0    grad_fn       |grad|" in narrow
 
 
 def test_notes_are_brief() -> None:
