@@ -34,7 +34,8 @@ class States:
     def told_by(cls, report: Report) -> States:
         """What the findings and the denoiser's calls say beyond the records."""
         arrives = [x.name for x in report.leaves if x.layers.connected.answer == "yes"]
-        guided = Counter(s.step for s in report.stages if s.name == _OUTPUT and s.call is None)
+        way = on_the_way(report.stages, [leaf.name for leaf in report.leaves])
+        guided = Counter(s.step for s in way if s.name == _OUTPUT and s.call is None)
         through: dict[tuple[str, int | None, int | None], set[bool]] = {}
         for call in report.calls:
             for leaf in arrives:

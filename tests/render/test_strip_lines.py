@@ -12,7 +12,7 @@ from tests.render.samples import broken
 
 WORDS = st.builds(
     Word,
-    text=st.text(st.characters(categories=("L", "N")), min_size=1, max_size=30),
+    text=st.text(st.characters(categories=("L", "N")), min_size=1, max_size=15),
     state=st.just("live"),
     off=st.booleans(),
     before=st.sampled_from(("", "[step 1: ")),
@@ -23,7 +23,7 @@ def shown(found: list[list[Word]]) -> list[str]:
     return [" ".join(word.shown for word in line) for line in found]
 
 
-@given(st.lists(WORDS, max_size=12), st.integers(50, 100), st.integers(0, 6))
+@given(st.lists(WORDS, max_size=12), st.integers(60, 100), st.integers(0, 6))
 def test_no_word_is_lost_and_no_line_too_long(words: list[Word], width: int, hanging: int) -> None:
     arrows = [part for word in words for part in (Word("-->", "live", arrow=True), word)]
     for told in (words, arrows):
