@@ -27,8 +27,9 @@ class Selector:
     `place` is the ending of a path (`pkg/sampler.py`) or a module's dotted name; `function` is the
     qualified name, without the `<locals>` that Python writes into it. `sigma` is where the
     function's variables hold the noise level or timestep of what is assigned: a name, then any
-    number of `.attribute` and `[name or number]` (`sigmas[i]`, `self.sigmas[self._step_index]`).
-    An adapter's `place` and `function` may hold `*`, which stands for any text.
+    number of `.attribute` and `[index]` (`sigmas[i + 1]`, `self.sigmas[self._step_index]`,
+    `info['sigma']`); where it leads nowhere, the level is left open. Without it, the level is that
+    of the step. An adapter's `place` and `function` may hold `*`, which stands for any text.
 
     `keep` says which assignments become records, where the function uses its variable for more than
     the stage: `sample = sample.to(...)` after the argument, `prev_sample` before noise is added.

@@ -40,10 +40,12 @@ VARIABLES = {
         ("self.sigmas[pair[0]-4]", 4.0),
         ("pair[1]", 7),
         ("table[3]", 2),
+        ("table['a']", 1),
         # These lead nowhere.
         ("j", None),
         ("self.nothing", None),
         ("self.sigmas[9]", None),
+        ("table['b']", None),
         ("self.fragile.broken", None),
         ("pair.x[0]", None),
     ],
