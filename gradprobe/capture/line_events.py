@@ -37,6 +37,7 @@ class Tracing:
         self._previous: Tracer | None = None
         self._entry: Tracer = self._called  # one object, to be known again
         self._suspended = False
+        self._dull: set[int] = set()  # ids of code in which nothing is chosen
 
     def start(self, frame: FrameType | None) -> None:
         self._previous = sys.gettrace()
@@ -73,6 +74,7 @@ class Tracing:
 
     def widen(self, frame: FrameType | None) -> None:
         """Watch the chosen functions that run already."""
+        self._dull.clear()
         for one in outermost_first(frame):
             chosen = self.tap.chosen(one)
             lines = one.f_trace
@@ -86,9 +88,13 @@ class Tracing:
                 self.tap.look(lines.activation, one)
 
     def _called(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if self._previous is None and id(frame.f_code) in self._dull:
+            return None  # most calls, by far
         chosen = self.tap.chosen(frame)
-        if not chosen and self._previous is None:
-            return None
+        if not chosen:
+            self._dull.add(id(frame.f_code))
+            if self._previous is None:
+                return None
         lines = frame.f_trace  # of a generator that goes on; the tracer behind us may overwrite it
         behind = None
         if self._previous is not None:
