@@ -6,7 +6,7 @@ They have the names and the steps that the report's records have.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,7 +83,7 @@ def _marked(view: View, landmarks: Sequence[Landmark]) -> Iterator[Point]:
             op,
             f"stage:{mark.name}:{mark.value}",
             mark.name,
-            "" if step is None else f"step {step}",
+            _detail(view, step, twin if mark.name == DENOISED else None),
             state_of(view, (mark.value,)),
             mark.at,
             step,
@@ -103,26 +103,30 @@ def _discovered(view: View, landmarks: Sequence[Landmark]) -> Iterator[Point]:
         return
     names = {mark.name for mark in view.trace.stages}
     values = {mark.value for mark in view.trace.stages}
-    calls = Counter(view.steps.steps)
     for mark in landmarks:
         if mark.name in names or mark.value in values or mark.value not in view.flow.between:
             continue
         op = view.data.producer[mark.value]
-        detail = "" if mark.step is None else f"step {mark.step}"
-        if mark.name == DENOISED and mark.step is None:
-            detail = f"call {mark.position}"
-        elif mark.name == DENOISED and calls[mark.step] > 1:
-            detail += f", call {mark.call}"
         yield Point(
             op,
             f"stage:{mark.name}:{mark.value}",
             mark.name,
-            detail,
+            _detail(view, mark.step, mark if mark.name == DENOISED else None),
             state_of(view, (mark.value,)),
             mark.at,
             mark.step,
             _turn(view, mark.name, op, mark.step),
         )
+
+
+def _detail(view: View, step: int | None, output: Landmark | None) -> str:
+    """The step, and of a denoiser's output the call where the step has several."""
+    if output is None or output.position is None:
+        return "" if step is None else f"step {step}"
+    if step is None:
+        return f"call {output.position}"
+    several = view.steps.steps.count(output.step) > 1
+    return f"step {step}, call {output.call}" if several else f"step {step}"
 
 
 def _turn(view: View, name: str, op: int, step: int | None) -> int | None:

@@ -391,6 +391,14 @@ def test_two_calls_of_a_step_are_told_apart(tmp_path: Path) -> None:
     assert details == [f"step {k}, call {n}" for k in range(3) for n in (0, 1)]
 
 
+def test_calls_of_a_step_are_told_apart_where_they_are_marked_too(tmp_path: Path) -> None:
+    marked = HEUN.replace("model(x", "tap('denoised_output', model(x").replace(") - x", ")) - x")
+    text = marked.replace("x = z0", "from gradprobe import tap\n\nx = z0", 1)
+    picture = trace(tmp_path, text).report.picture
+    details = [box.detail for box in picture.boxes if box.label == "denoised_output"]
+    assert details == [f"step {k}, call {n}" for k in range(3) for n in (0, 1)]
+
+
 def test_an_unused_leaf_stands_beside_what_is_used_in_its_place(tmp_path: Path) -> None:
     leaf, instead, root = trace(tmp_path, UNUSED).report.picture.boxes
     assert (leaf.label, leaf.state) == ("z0", "cut")
