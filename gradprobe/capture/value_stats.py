@@ -65,8 +65,7 @@ def _pieces(x: Tensor) -> Iterator[Tensor]:
 def _part(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     mean, std = torch.mean(x), torch.std(x, correction=0)
     # A tenth of the time of a norm of infinity on the CPU; NaN if there is one.
-    low, high = torch.aminmax(x)
-    largest = torch.maximum(high, -low)
+    largest = torch.maximum(x.amax().abs(), x.amin().abs())
     if x.device.type == "cpu" and math.isfinite(largest.item()):
         return mean, std, largest, torch.zeros(())
     nonfinite = torch.count_nonzero(x != x)
