@@ -7,14 +7,20 @@ from itertools import groupby
 
 from gradprobe.graph.states import States
 
+_FEW = 3  # so many calls can be the steps of almost any method
 
-def groups_of(states: States, turns: Sequence[int] | None) -> list[int] | None:
+
+def groups_of(
+    states: States, turns: Sequence[int] | None, levels: Sequence[float | None]
+) -> list[int] | None:
     """A step number for each call, None where it cannot be told.
 
     An evaluation begins a step if a later state was made from its state past the denoiser: the
     midpoint of a Runge-Kutta method is no such state, and each state of a multistep method is. The
     turns of the sampling loop say the same but where a method takes several turns for a step, or
-    several steps a turn.
+    several steps a turn. Several turns are one step only if the last of them asked at the level
+    (noise level or timestep, one for each call) where the next step begins: else the schedule's own
+    levels may lie between.
     """
     by_state = _by_state(states)
     regular = _is_regular(by_state)
@@ -24,10 +30,13 @@ def groups_of(states: States, turns: Sequence[int] | None) -> list[int] | None:
     if not turns[-1]:
         return None  # the loop never came round
     if not regular:
-        return list(turns) if list(turns) == list(by_state) else None
-    if _refines(turns, by_state):
+        agree = list(turns) == list(by_state)
+        return list(turns) if agree or _is_multistep(turns, levels) else None
+    if _refines(by_state, turns):
+        return list(turns)
+    if _refines(turns, by_state) and _ends_ahead(by_state, levels):
         return list(by_state)
-    return list(turns) if _refines(by_state, turns) else None
+    return None
 
 
 def _by_state(states: States) -> list[int]:
@@ -65,3 +74,16 @@ def _refines(finer: Sequence[int], coarser: Sequence[int]) -> bool:
     """Whether every group of the finer lies within one of the coarser."""
     inside: dict[int, int] = {}
     return all(inside.setdefault(a, b) == b for a, b in zip(finer, coarser, strict=True))
+
+
+def _ends_ahead(steps: Sequence[int], levels: Sequence[float | None]) -> bool:
+    """Whether each step but the last ends with a call at the level where the next step begins."""
+    borders = [i for i in range(1, len(steps)) if steps[i] != steps[i - 1]]
+    several = [i for i in borders if i > 1 and steps[i - 1] == steps[i - 2]]
+    return all(levels[i] is not None and levels[i] == levels[i - 1] for i in several)
+
+
+def _is_multistep(turns: Sequence[int], levels: Sequence[float | None]) -> bool:
+    """Whether each turn made one call, and each at a level of its own."""
+    alone = len(set(turns)) == len(turns) and None not in levels
+    return alone and len(set(levels)) == len(levels) > _FEW

@@ -135,7 +135,8 @@ def steps_of(data: Dataflow, flow: Flow, ends: Where | None) -> Steps:
         ticked = [tick_at(ticks, call.from_op) for call in calls]
         steps = [None if tick is None else tick.step for tick in ticked]
     elif comes_round(calls):
-        steps = list(groups_of(states, turns_of(trace, calls, ends)) or steps)
+        levels = [call.sigma for call in calls]
+        steps = list(groups_of(states, turns_of(trace, calls, ends), levels) or steps)
     cleans = _cleans(calls, states, bones) and (not ticks or ticks[-1].at_op <= calls[-2].to_op)
     if cleans:
         steps[-1] = None
