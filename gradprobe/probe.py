@@ -17,7 +17,7 @@ from gradprobe.diagnose.allow import Allowed
 from gradprobe.diagnose.allow import parse as parse_allowed
 from gradprobe.errors import UsageError
 from gradprobe.graph.wanted import stage_values
-from gradprobe.records.report import FIND_STAGES, FindStages, Report, Stage
+from gradprobe.records.report import FIND_STAGES, OPS, FindStages, Ops, Report, Stage
 
 
 class Probe:
@@ -41,6 +41,10 @@ class Probe:
     `allow` holds findings that are accepted: `CODE`, `CODE:FILE` or `CODE:FILE:FUNCTION`, where
     FILE is the ending of a path. They are shown, marked, and do not count.
 
+    `ops` says which ops are recorded: `all`, or `sampler`, those outside of modules that are called
+    again and again, where each call is one op. That costs little beside a network, names no line
+    inside it, and leaves open whether gradient goes through all of it.
+
     Settings in a pyproject.toml are read by `gradprobe trace` and by the pytest fixture, not here.
 
     Use it as a context manager, or with `start` and `stop`. Raises `UsageError` for a selector or
@@ -57,6 +61,7 @@ class Probe:
         denoiser: str | None = None,
         find_stages: FindStages = "auto",
         allow: str | Sequence[str | Allowed] = (),
+        ops: Ops = "all",
         command: Sequence[str] = (),
     ) -> None:
         if isinstance(leaves, str):
@@ -65,6 +70,8 @@ class Probe:
             raise UsageError(
                 f"find_stages is {find_stages!r}; it is one of {', '.join(FIND_STAGES)}"
             )
+        if ops not in OPS:
+            raise UsageError(f"ops is {ops!r}; it is one of {', '.join(OPS)}")
         selectors = parse(stages)
         self._allowed = parse_allowed(allow)
         self._recorder = Recorder(
@@ -75,6 +82,7 @@ class Probe:
             find_stages,
             denoiser,
             adapter_for,
+            ops,
         )
         if find_stages == "auto":
             self._recorder.passes.search = StageSearch(self._recorder, stage_values)

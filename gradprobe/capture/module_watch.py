@@ -17,6 +17,7 @@ from torch.nn.modules.module import (
 )
 
 from gradprobe.capture.backward_hooks import as_stats, statistics, watch
+from gradprobe.capture.closed_modules import ClosedModules
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.quiet_modules import QuietModules
@@ -49,6 +50,7 @@ class WatchedCall:
     sigma: Number | None = None
     values: Values | None = None
     device: str | None = None
+    closed: bool = False
 
     def stats(self) -> GradStats | None:
         return None if self.measured is None else as_stats(self.measured)
@@ -58,9 +60,14 @@ class ModuleWatch:
     """Records the outermost module calls; counts depth for all."""
 
     def __init__(
-        self, mode: SeeingMode, leaves: LeafWatch, quiet: QuietModules | None = None
+        self,
+        mode: SeeingMode,
+        leaves: LeafWatch,
+        quiet: QuietModules | None = None,
+        closed: ClosedModules | None = None,
     ) -> None:
         self.mode = mode
+        self.closed = closed
         self.leaves = leaves
         self.quiet = quiet
         self.depth = 0
@@ -91,6 +98,8 @@ class ModuleWatch:
             self.quiet.entered(module)
         if not self.mode.pauses:
             self._enter(module, sys._getframe(1))
+        elif self.closed is not None:
+            self.closed.entered(module)
 
     def _enter(self, module: Module, frame: FrameType) -> None:
         call: WatchedCall | None = None
@@ -110,6 +119,9 @@ class ModuleWatch:
                 place=journal.stack.place(frame),
             )
             self.calls.append(call)
+            if self.closed is not None and self._times[number] > 1:
+                call.closed = True
+                self.closed.close(module)
         self._open.append(call)
         self.depth += 1
 
@@ -122,6 +134,8 @@ class ModuleWatch:
 
     def left(self, module: Module, args: Any, *rest: Any) -> None:
         returned = len(rest) == 2
+        if self.closed is not None:
+            self.closed.left(module)
         try:
             kwargs, output = rest if returned else ({}, None)  # a forward that raised gives none
             self._leave(args, kwargs, output)
@@ -141,13 +155,17 @@ class ModuleWatch:
 
     def finished(self, call: WatchedCall, args: Any, kwargs: Any, output: Any) -> None:
         journal = self.mode.journal
-        call.to_op = len(journal.head)
         inputs: list[int] = []
+        call.to_op = len(journal.head)
         self.mode.collect(args, inputs, call.place)
         self.mode.collect(kwargs.values(), inputs, call.place)
         call.inputs = tuple(inputs)
         outputs = list(_tensors(output))
-        call.outputs = tuple(self.mode.memory.meet(t, call.place).value for t in outputs)
+        if call.closed and self.closed is not None:
+            call.outputs = self.closed.recorded(f"{call.name}.forward", call.place, inputs, outputs)
+            call.to_op = len(journal.head)
+        else:
+            call.outputs = tuple(self.mode.memory.meet(t, call.place).value for t in outputs)
         call.sigma = self._sigma(args, kwargs)
         if outputs:
             call.values = values_of(outputs[0])

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from gradprobe.capture import torch_internals
 from gradprobe.capture.adapting import AdapterFor, Adapting
 from gradprobe.capture.backward_hooks import BackwardWatch
+from gradprobe.capture.closed_modules import ClosedModules
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.function_watch import FunctionWatch
 from gradprobe.capture.grad_mode import GradMode
@@ -27,7 +28,7 @@ from gradprobe.capture.quiet_modules import QuietModules
 from gradprobe.capture.stage_selectors import Selector
 from gradprobe.capture.stage_watch import StageWatch
 from gradprobe.errors import UsageError
-from gradprobe.records.report import FindStages
+from gradprobe.records.report import FindStages, Ops
 from gradprobe.stage_marks import Listener, listen
 
 _active: Recorder | None = None
@@ -50,6 +51,7 @@ class Recorder:
         find_stages: FindStages = "auto",
         denoiser: str | None = None,
         adapter_for: AdapterFor | None = None,
+        ops: Ops = "all",
     ) -> None:
         """`adapter_for` is asked for the adapter of a package's name or a file's base name."""
         self.leaf_names = tuple(leaves)
@@ -74,7 +76,8 @@ class Recorder:
             adapting = Adapting(adapter_for, self.locals, self.say)
             self.journal.stack.on_new_code = self.locals.on_new_code = adapting.met
         quiet = None if self.locals is None else QuietModules(self.locals)
-        self.modules = ModuleWatch(self.mode, self.leaves, quiet)
+        self.closed = ClosedModules(self.mode) if ops == "sampler" else None
+        self.modules = ModuleWatch(self.mode, self.leaves, quiet, self.closed)
         self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
         if quiet is not None:
             self.passes.unwatched = quiet.backward
@@ -126,6 +129,9 @@ class Recorder:
         if self.locals is not None:
             self.locals.stop()
         self.seconds = time.perf_counter() - self._began
+        if self.closed is not None:
+            self.closed.open()  # an interrupt may have ended the program inside a module
+            self.say("ops inside modules that were called before were taken as one (ops='sampler')")
         _leave(self.mode, None, None, None)
         for namespace in namespaces:
             self._bind(namespace)

@@ -10,8 +10,12 @@ from typing import Any
 import torch
 import torch.autograd
 from torch import Tensor
+from torch import overrides as _overrides_module
 from torch.nn.modules import module as _module
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
+
+_overrides: Any = _overrides_module  # its private functions have no annotations
 
 # The number of autograd nodes made so far in this thread; it grows by one a node.
 node_counter: Callable[[], int] = torch._C._autograd._get_sequence_nr
@@ -127,6 +131,19 @@ class EagerStance:
         if self._stance is not None:
             self._stance.__exit__(None, None, None)
             self._stance = None
+
+
+def off_stack(mode: TorchFunctionMode) -> bool:
+    """Take a function mode off torch's stack if it is the innermost; whether that was so."""
+    innermost = _overrides._get_current_function_mode() is mode
+    if innermost:
+        _overrides._pop_mode()
+    return innermost
+
+
+def on_stack(mode: TorchFunctionMode) -> None:
+    """Put a function mode on torch's stack, innermost."""
+    _overrides._push_mode(mode)
 
 
 def forget_keywords(handle: Any) -> None:

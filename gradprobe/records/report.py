@@ -23,8 +23,10 @@ Answer = Literal["yes", "no", "unknown"]
 How = Literal["backward", "grad", "named"]
 Source = Literal["declared", "adapted", "discovered"]
 FindStages = Literal["auto", "declared", "none"]
+Ops = Literal["all", "sampler"]
 
 FIND_STAGES: tuple[FindStages, ...] = ("auto", "declared", "none")
+OPS: tuple[Ops, ...] = ("all", "sampler")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # worst first
 VERDICTS: tuple[Verdict, ...] = (  # worst first
     "error",

@@ -1,0 +1,88 @@
+"""A module call taken as one op: while it runs, the function mode is off torch's stack.
+
+Most ops of a sampler are those inside its network. Where only the sampler's own are asked for, the
+network's then cost nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from gradprobe.capture.function_mode import SeeingMode
+from gradprobe.capture.torch_internals import has_history, node_counter, off_stack, on_stack
+from gradprobe.records.op import GRAD_OFF, INFERENCE, Callee, Kind
+from gradprobe.records.tensor import CONNECTED, DERIVED, REQUIRES_GRAD
+
+
+class ClosedModules:
+    """At most one module call is closed at a time, from `close` to the `left` that answers True."""
+
+    def __init__(self, mode: SeeingMode) -> None:
+        self.mode = mode
+        self.module: Module | None = None
+        self._again = 0  # calls of that module inside itself
+        self._off = False
+
+    def close(self, module: Module) -> None:
+        """Record nothing until this call of `module` is over."""
+        self.module = module
+        self.mode.pauses += 1
+        # A mode that the program put on top of ours has to stay where it is.
+        self._off = off_stack(self.mode)
+
+    def entered(self, module: Module) -> None:
+        """A call inside the closed one begins."""
+        self._again += module is self.module
+
+    def left(self, module: Module) -> bool:
+        """Whether the call that is over is the closed one; if so, all is recorded again."""
+        if module is not self.module:
+            return False
+        if self._again:
+            self._again -= 1
+            return False
+        self.open()
+        return True
+
+    def open(self) -> None:
+        """Record again; harmless where nothing is closed."""
+        if self.module is not None:
+            self.module = None
+            self._again = 0
+            self.mode.pauses -= 1
+            if self._off:
+                on_stack(self.mode)
+
+    def recorded(
+        self, name: str, place: int, inputs: list[int], outputs: list[Tensor]
+    ) -> tuple[int, ...]:
+        """The call as one op from its tensor arguments to its results; returns their values."""
+        journal = self.mode.journal
+        flags = 0
+        for value in inputs:
+            flags |= journal.flags[value]
+        given: list[int] = []
+        made: list[int] = []
+        for tensor in outputs:
+            ref = journal.identity.table.get(id(tensor))
+            if ref is not None:  # what came in goes out
+                given.append(ref.value)
+                continue
+            kept = flags & DERIVED
+            if has_history(tensor):
+                kept = flags & (DERIVED | CONNECTED) | REQUIRES_GRAD
+            value = journal.new_value(tensor, kept)
+            journal.identity.add(tensor, value)
+            given.append(value)
+            made.append(value)
+        if made:
+            circumstances = region = 0
+            if not torch.is_grad_enabled():
+                circumstances = GRAD_OFF | (INFERENCE if torch.is_inference_mode_enabled() else 0)
+                region = self.mode.grad_mode.region
+            callee = journal.callee(Callee(name, Kind.UNSEEN))
+            used = list(dict.fromkeys(inputs))
+            journal.row(callee, circumstances, region, place, node_counter(), used, made)
+        return tuple(given)
