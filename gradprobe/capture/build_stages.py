@@ -32,7 +32,7 @@ class Sampling:
 def sampling(recorder: Recorder, frames: Sequence[Frame | None]) -> Sampling:
     """The stages that are to be kept, the module calls and the steps."""
     copied = on_host(_numbers(recorder))
-    steps = Steps(recorder.marks.beats, copied)
+    steps = Steps(recorder.marks.beats, copied, [p.at_op for p in recorder.passes.passes])
 
     def stats(values: Values | None) -> ValueStats | None:
         return None if values is None else as_value_stats(values, copied)

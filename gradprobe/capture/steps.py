@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from gradprobe.capture.stage_selectors import Clock
 from gradprobe.capture.stage_watch import Beat, WatchedStage
@@ -18,11 +19,46 @@ def number_of(number: Number | None, on_host: Mapping[int, list[float]]) -> floa
     return on_host[id(number)][0]
 
 
+@dataclass(slots=True)
+class _Run:
+    """One run of a sampler through its levels, while its steps are counted."""
+
+    count: int = 0
+    levels: list[float] = field(default_factory=list)  # the first, the second, the last
+    passed: int = 0  # backward passes before its last step
+
+    def next(self, level: float | None, passed: int) -> int:
+        """The number of a step at `level`; 0 where another run begins.
+
+        That is where the first level comes again, or where after a backward pass the levels do not
+        go on as they went.
+        """
+        if level is not None and self.levels:
+            first, second, last = self.levels[0], self.levels[1:2], self.levels[-1]
+            again = level == first != last
+            ahead = (second[0] if second else level) - first
+            turned = (level - last) * ahead <= 0
+            if again or (passed > self.passed and turned):
+                self.count, self.levels = 0, []
+        if level is not None:
+            self.levels = [*self.levels[:2], level]
+        self.passed = passed
+        self.count += 1
+        return self.count - 1
+
+
 class Steps:
     """The steps that the clocks saw."""
 
-    def __init__(self, beats: Sequence[Beat], on_host: Mapping[int, list[float]]) -> None:
+    def __init__(
+        self,
+        beats: Sequence[Beat],
+        on_host: Mapping[int, list[float]],
+        passes: Sequence[int] = (),
+    ) -> None:
+        """`passes` are the ops before which backward passes ran."""
         self._on_host = on_host
+        self._passes = passes
         self._ticks: list[Tick] = []
         # Of clocks whose steps begin: moment and tick, by activation.
         self._begun: dict[int, tuple[list[int], list[int]]] = {}
@@ -98,13 +134,14 @@ class Steps:
                 steps.append((sampler, []))
             steps[-1][1].append(beat)
         begun = 0
-        counts: dict[str, int] = {}
+        runs: dict[str, _Run] = {}
         moments, ticks = self._ends
         for sampler, step in steps:
-            count = counts.get(sampler, 0)
-            counts[sampler] = count + 1
             sigmas = (number_of(beat.sigma, self._on_host) for beat in step)
-            tick = self._tick(begun, count, next((s for s in sigmas if s is not None), None))
+            sigma = next((s for s in sigmas if s is not None), None)
+            passed = bisect_right(self._passes, step[0].at_op)
+            count = runs.setdefault(sampler, _Run()).next(sigma, passed)
+            tick = self._tick(begun, count, sigma)
             begun = step[-1].at_op
             moments.append(step[-1].moment)
             ticks.append(tick)
