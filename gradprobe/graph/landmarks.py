@@ -48,11 +48,21 @@ def landmarks_of(steps: Steps) -> tuple[Landmark, ...]:
     return tuple(found)
 
 
+def _level(steps: Steps, step: int | None) -> float | None:
+    """The noise level or timestep with which a step begins."""
+    if step is None:
+        return None
+    ticked = next((tick.sigma for tick in steps.ticks if tick.step == step), None)
+    if ticked is not None:
+        return ticked
+    return next((c.sigma for c, s in zip(steps.calls, steps.steps, strict=True) if s == step), None)
+
+
 def _mark(steps: Steps, name: str, value: int, step: int | None = None) -> Landmark:
     trace = steps.trace
     op = trace.values.at[value]
     at = trace.frame_of(op) if op >= 0 and trace.frames else None
-    return Landmark(name, value, op, at, step)
+    return Landmark(name, value, op, at, step, sigma=_level(steps, step))
 
 
 def _states(steps: Steps) -> Iterator[Landmark]:

@@ -60,9 +60,14 @@ class Skeleton:
     drawn: set[int] = field(default_factory=set)
     entering: set[int] = field(default_factory=set)
     merges: list[Merge] = field(default_factory=list)
+    sizes: set[int] = field(default_factory=set)
 
     def size(self, value: int) -> int:
         return prod(self.data.trace.values.describe(value).shape)
+
+    def state_size(self, value: int) -> bool:
+        """Whether a value has as many elements as the denoiser's results, or half of them."""
+        return self.size(value) in self.sizes
 
     def callee(self, event: Event) -> str:
         """The bare name of an op's function, without underscores."""
@@ -84,6 +89,8 @@ def skeleton(data: Dataflow, flow: Flow, calls: tuple[ModuleCall, ...]) -> Skele
     _measure(bones)
     first = next((e for e in bones.events if e.call is not None), None)
     if first is not None:
+        whole = {bones.size(v) for v in first.outputs}
+        bones.sizes = whole | {size // 2 for size in whole}
         bones.entering = _before(bones, first.inputs, set())
         _find_noise(bones, first)
     return bones
@@ -172,7 +179,8 @@ def _find_noise(bones: Skeleton, first: Event) -> None:
     for number, event in enumerate(bones.events):
         if event.call is not None or bones.callee(event) not in _ADDS or not event.outputs:
             continue
-        if event.outputs[0] not in bones.flow.between:
+        result = event.outputs[0]
+        if result not in bones.flow.between or not bones.state_size(result):
             continue
         if event.op < first.op:
             early.append(number)

@@ -50,9 +50,11 @@ class Steps:
         last = bisect_right(self.calls, op, key=lambda call: call.from_op) - 1
         if last >= 0 and op < self.calls[last].to_op:
             return self.steps[last]
-        if self.ticks:
-            tick = tick_at(self.ticks, op)
-            return tick.step if tick is not None else None
+        if self._ended(op):
+            return None
+        tick = tick_at(self.ticks, op)
+        if tick is not None and (tick.step or last >= 0):
+            return tick.step
         where = where or self.trace.stacks.get(op)
         if where is None or not self.calls[0].where.frames:
             return None
@@ -72,24 +74,25 @@ class Steps:
         Between two calls of different steps, what was made from the state that the second starts
         from is the second's.
         """
-        if self.ticks:
-            tick = tick_at(self.ticks, op)
-            return tick.step if tick is not None else None
-        last = bisect_right(self.calls, op - 1, key=lambda call: call.from_op) - 1
-        if last < 0:
+        op = min(op, self.trace.values.at[value]) if self.trace.values.at[value] >= 0 else op
+        last = bisect_right(self.calls, op, key=lambda call: call.from_op) - 1
+        if last < 0 or self._ended(op):
             return None
+        tick = tick_at(self.ticks, op)
+        if tick is not None:
+            return tick.step
         following = last + 1
         if following < len(self.calls) and self.states is not None and self.bones is not None:
             state = self.states.of_call[following]
             made = self.trace.values.at[state] if state is not None else None
             if made is not None and self.trace.values.at[value] >= made >= 0:
                 return self.steps[following]
-        return self.steps[last] if following < len(self.calls) or self._ends(value) else None
+        return self.steps[last]
 
-    def _ends(self, value: int) -> bool:
-        """Whether a value was seen no later than the state that the sampler ends with."""
+    def _ended(self, op: int) -> bool:
+        """Whether `op` ran after the sampler had its result."""
         final = self.states.final if self.states is not None else None
-        return final is not None and self.trace.values.at[value] <= self.trace.values.at[final]
+        return final is not None and op > self.trace.values.at[final] >= self.calls[-1].from_op
 
     def _in_loop(self, call: Where, where: Where) -> bool:
         """Whether a place lies in the loop that the denoiser is called from."""
