@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gradprobe.graph.landmarks import Landmark, landmarks_of
+from gradprobe.graph.landmarks import DENOISED, INPUT, Landmark, landmarks_of
 from gradprobe.graph.view import View
 from gradprobe.records.report import Answer, Stage
 from gradprobe.records.sampling import StageMark
@@ -50,7 +50,8 @@ def _marked(
     """A stage that the user or an adapter named."""
     stage = _bare(trace, views, mark.value, mark.name, mark.at)
     step, call, sigma = mark.step, None, mark.sigma
-    twin = next((one for one in landmarks if one.value == mark.value), None)
+    # The state that a step ends with is the next one's input, and named in the step that made it.
+    twin = next((m for m in landmarks if m.value == mark.value and m.name != INPUT), None)
     if twin is not None and mark.name not in _OUTSIDE:
         step = twin.step if step is None else step
         call = twin.call
@@ -76,12 +77,17 @@ def _discovered(
     trace: Trace, views: Sequence[View], landmarks: Sequence[Landmark]
 ) -> Iterator[tuple[int, Stage]]:
     names = {mark.name for mark in trace.stages}
-    values = {mark.value for mark in trace.stages}
+    declared = {mark.value for mark in trace.stages if mark.source == "declared"}
+    adapted = {mark.value for mark in trace.stages if mark.source == "adapted"}
     first = views[0]
     measured = first.passed.measured if first.passed is not None else {}
     for mark in landmarks:
-        # Where the loop starts and what it gives may be a step's too: they keep their own names.
-        if mark.name in names or (mark.value in values and mark.name not in _OUTSIDE):
+        if mark.name in names:
+            continue
+        # Where the loop starts and what it gives may be a step's too: they keep their own names. So
+        # does the denoiser's answer beside a library's word for it.
+        kept = _OUTSIDE if mark.value in declared else (*_OUTSIDE, DENOISED)
+        if mark.value in declared | adapted and mark.name not in kept:
             continue
         stage = _bare(trace, views, mark.value, mark.name, mark.at)
         seen = measured.get(mark.value)

@@ -85,7 +85,7 @@ class Steps:
         if following < len(self.calls) and self.states is not None and self.bones is not None:
             state = self.states.of_call[following]
             made = self.trace.values.at[state] if state is not None else None
-            if made is not None and self.trace.values.at[value] >= made >= 0:
+            if made is not None and self.trace.values.at[value] > made >= 0:
                 return self.steps[following]
         return self.steps[last]
 
