@@ -78,6 +78,7 @@ def trace(
     leaves: Sequence[str] = (),
     root: str | None = None,
     raw: bool = False,
+    denoiser: str | None = None,
     file: str | None = None,
     given: dict[str, Any] | None = None,
 ) -> Traced:
@@ -88,7 +89,7 @@ def trace(
     names = {"__name__": "__main__", "torch": torch, **(given or {})}
     raised: Exception | None = None
     torch.manual_seed(0)
-    probe = Probe(leaves=leaves, root=root, raw=raw)
+    probe = Probe(leaves=leaves, root=root, raw=raw, denoiser=denoiser)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         code = compile(text, str(path), "exec")

@@ -9,6 +9,7 @@ import torch
 
 import gradprobe
 from gradprobe.capture.build_stages import sampling
+from gradprobe.capture.glimpse import called_at
 from gradprobe.capture.grad_mode import Opening
 from gradprobe.capture.leaf_names import LeafNames
 from gradprobe.capture.naming import Naming
@@ -72,6 +73,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         function_names=journal.stack.function_names(),
         generators=journal.stack.generators(),
         held=recorder.mode.entries.held(),
+        called_at=called_at(recorder),
         denoiser=recorder.denoiser,
         looks=recorder.find_stages,
     )

@@ -7,6 +7,7 @@ beginning, and is forgotten after a few turns.
 from __future__ import annotations
 
 import dis
+from collections.abc import Iterable
 from types import CodeType, FrameType
 
 from gradprobe.capture.call_stack import CallStack
@@ -41,6 +42,20 @@ class Entries:
             self._in_a_row[place] = 0
         self.stacks[op] = journal.stack.stack(frame)
         return True
+
+    def called_at(self, places: Iterable[int]) -> dict[int, str]:
+        """The names by which places, and those that called functions, name what they call.
+
+        `net` of `self.net(x)`.
+        """
+        stack = self.journal.stack
+        found = {}
+        for place in {*places, *(stack.callers[w.frames[-1][1]] for w in self.stacks.values())}:
+            at = stack.places[place]
+            name = None if at is None else _callee(*at)[0]
+            if name is not None:
+                found[place] = name
+        return found
 
     def _in(self, place: int, code: CodeType) -> bool:
         known = self.journal.stack.places[place]

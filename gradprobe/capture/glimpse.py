@@ -70,5 +70,13 @@ def glimpse(recorder: Recorder) -> Trace:
         function_names=stack.function_names(),
         generators=stack.generators(),
         held=recorder.mode.entries.held(),
+        called_at=called_at(recorder),
         denoiser=recorder.denoiser,
     )
+
+
+def called_at(recorder: Recorder) -> dict[int, str]:
+    """By what names modules and functions were called; looked up only if a name was given."""
+    if recorder.denoiser is None:
+        return {}
+    return recorder.mode.entries.called_at(call.place for call in recorder.modules.calls)

@@ -45,6 +45,7 @@ class StageSearch:
         self.wanted = wanted
         self.left = _MOST_OPS
         self.walk = GraphWalk(_WALK)
+        self._seen = 0
 
     def begin(self, roots: Sequence[Tensor]) -> tuple[list[Any], list[_Found]]:
         """Hook the stages' nodes for one pass; returns the handles and what they fill."""
@@ -58,10 +59,12 @@ class StageSearch:
     def _hooked(self, roots: Sequence[Tensor]) -> tuple[list[Any], list[_Found]]:
         recorder = self.recorder
         ops = len(recorder.journal.head)
-        if self.left < ops or self.walk.cut_off:
+        work = ops - self._seen + ops // 50  # columns are copied whole, but only new ops are read
+        if self.left < work or self.walk.cut_off:
             recorder.say("stages that nobody marked were measured in the first passes only")
             return [], []
-        self.left -= ops
+        self.left -= work
+        self._seen = ops
         seen = glimpse(recorder)
         values = self.wanted(seen)
         by_number: dict[int, list[_Found]] = {}

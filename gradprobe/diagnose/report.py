@@ -11,6 +11,7 @@ from gradprobe.diagnose.allow import Allowed, accept, stale
 from gradprobe.diagnose.calls import Through, loss_in, rows_of, through
 from gradprobe.diagnose.engine import findings_of
 from gradprobe.diagnose.stages import stages_of
+from gradprobe.diagnose.unfound import unfound
 from gradprobe.diagnose.verdict import layers_of, verdict_of, worst
 from gradprobe.diagnose.views import goals_of, views_of
 from gradprobe.graph.collapse import picture_of
@@ -57,7 +58,7 @@ def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
     calls = [through(j.view, j.findings) for j in judged]
     leaves = tuple(_leaf(trace, j, c) for j, c in zip(judged, calls, strict=True))
     in_calls = loss_in(calls[0], views[0]) if views else None
-    unseen = [*trace.unseen, *stale(findings, allowed)]
+    unseen = [*trace.unseen, *unfound(trace, views), *stale(findings, allowed)]
     if not judged and verdict != "no-root":
         unseen.append("no tensor was found that the program wants a gradient of: name one (--leaf)")
     return Report(

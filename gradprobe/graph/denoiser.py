@@ -8,6 +8,7 @@ from gradprobe.graph.dataflow import Dataflow
 from gradprobe.graph.flow import Flow
 from gradprobe.graph.function_calls import function_calls
 from gradprobe.records.sampling import ModuleCall
+from gradprobe.records.trace import Trace
 
 
 def denoiser_calls(data: Dataflow, flow: Flow) -> tuple[ModuleCall, ...]:
@@ -22,7 +23,7 @@ def denoiser_calls(data: Dataflow, flow: Flow) -> tuple[ModuleCall, ...]:
         if any(v in flow.between for v in call.outputs) and _enters(flow, call):
             by_module.setdefault(call.module, []).append(call)
     if trace.denoiser is not None:
-        named = [calls for calls in by_module.values() if _is_named(calls[0], trace.denoiser)]
+        named = [calls for calls in by_module.values() if trace.denoiser in names_of(trace, calls)]
         if not named:
             return function_calls(data, flow, trace.denoiser)
         return _outermost(named)
@@ -35,8 +36,10 @@ def _enters(flow: Flow, call: ModuleCall) -> bool:
     return flow.leaf.in_module or any(v in flow.between for v in call.inputs)
 
 
-def _is_named(call: ModuleCall, name: str) -> bool:
-    return name in (call.name, call.name.rpartition(".")[2])
+def names_of(trace: Trace, calls: Sequence[ModuleCall]) -> set[str]:
+    """A module's class, and the names by which its callers call it."""
+    places = {call.where.frames[-1][1] for call in calls if call.where.frames}
+    return {calls[0].name, *(trace.called_at[p] for p in places if p in trace.called_at)}
 
 
 def _outermost(groups: Sequence[list[ModuleCall]]) -> tuple[ModuleCall, ...]:

@@ -138,7 +138,8 @@ def _is_held(data: Dataflow, call: _Stretch, function: int) -> bool:
 
 def _names(data: Dataflow, call: _Stretch, function: int) -> set[str]:
     qualname = data.trace.function_names[function]
-    return {qualname, qualname.rpartition(".")[2]}
+    called = data.trace.called_at.get(_entry(data, call, function), qualname)
+    return {called, qualname, qualname.rpartition(".")[2]}
 
 
 def _within(inner: Sequence[_Stretch], outer: Sequence[_Stretch]) -> bool:

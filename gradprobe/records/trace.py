@@ -88,6 +88,8 @@ class Trace:
     # a parameter or was given another name.
     generators: frozenset[int] = frozenset()
     held: frozenset[int] = frozenset()
+    # By place, the name by which it names what it calls; known where the user named the denoiser.
+    called_at: Mapping[int, str] = field(default_factory=dict)
     # What the user asked of stages: by name the denoiser, and whether to look for them at all.
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"
