@@ -52,7 +52,7 @@ class Entries:
         found = {}
         for place in {*places, *(stack.callers[w.frames[-1][1]] for w in self.stacks.values())}:
             at = stack.places[place]
-            name = None if at is None else _callee(*at)[0]
+            name = None if at is None else name_at(*at)
             if name is not None:
                 found[place] = name
         return found
@@ -84,6 +84,11 @@ def _is_handed(stack: CallStack, site: int, called: CodeType) -> bool:
     code, lasti = place
     name, variable = _callee(code, lasti)
     return name is not None and (variable or name != called.co_name)
+
+
+def name_at(code: CodeType, lasti: int) -> str | None:
+    """The name by which a place names what it calls: `net` of `self.net(x)`."""
+    return _callee(code, lasti)[0]
 
 
 def _callee(code: CodeType, lasti: int) -> tuple[str | None, bool]:

@@ -18,6 +18,7 @@ from torch.nn.modules.module import (
 
 from gradprobe.capture.backward_hooks import as_stats, statistics, watch
 from gradprobe.capture.closed_modules import ClosedModules
+from gradprobe.capture.entries import name_at
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.quiet_modules import QuietModules
@@ -65,9 +66,13 @@ class ModuleWatch:
         leaves: LeafWatch,
         quiet: QuietModules | None = None,
         closed: ClosedModules | None = None,
+        denoiser: str | None = None,
     ) -> None:
+        """`denoiser` names modules that are to be recorded wherever they are called."""
         self.mode = mode
         self.closed = closed
+        self.denoiser = denoiser
+        self._named: dict[int, bool] = {}  # by place: whether it calls what goes by that name
         self.leaves = leaves
         self.quiet = quiet
         self.depth = 0
@@ -103,7 +108,8 @@ class ModuleWatch:
 
     def _enter(self, module: Module, frame: FrameType) -> None:
         call: WatchedCall | None = None
-        if self.depth <= _DEEPEST and len(self.calls) < _MOST and self._matters():
+        shallow = self.depth <= _DEEPEST and self._matters()
+        if len(self.calls) < _MOST and (shallow or self._is_named(module, frame)):
             journal = self.mode.journal
             number = self._numbers.get(module)
             if number is None:
@@ -119,11 +125,22 @@ class ModuleWatch:
                 place=journal.stack.place(frame),
             )
             self.calls.append(call)
-            if self.closed is not None and self._times[number] > 1:
+            meant = self.denoiser is None or self._is_named(module, frame)
+            if self.closed is not None and self._times[number] > 1 and meant:
                 call.closed = True
                 self.closed.close(module)
         self._open.append(call)
         self.depth += 1
+
+    def _is_named(self, module: Module, frame: FrameType) -> bool:
+        if self.denoiser is None:
+            return False
+        stack = self.mode.journal.stack
+        place = stack.place(frame)
+        if place not in self._named:
+            at = stack.places[place]
+            self._named[place] = at is not None and name_at(*at) == self.denoiser
+        return self._named[place] or type(module).__name__ == self.denoiser
 
     def _matters(self) -> bool:
         """Not what lies in a module that was called before: that is the denoiser, or a layer."""

@@ -77,7 +77,7 @@ class Recorder:
             self.journal.stack.on_new_code = self.locals.on_new_code = adapting.met
         quiet = None if self.locals is None else QuietModules(self.locals)
         self.closed = ClosedModules(self.mode) if ops == "sampler" else None
-        self.modules = ModuleWatch(self.mode, self.leaves, quiet, self.closed)
+        self.modules = ModuleWatch(self.mode, self.leaves, quiet, self.closed, denoiser)
         self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
         if quiet is not None:
             self.passes.unwatched = quiet.backward

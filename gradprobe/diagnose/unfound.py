@@ -11,7 +11,7 @@ from gradprobe.records.trace import Trace
 
 
 def unfound(trace: Trace, views: Sequence[View]) -> list[str]:
-    """A sentence with the nearest names there are; nothing where it was found, or none was named."""
+    """A sentence with the nearest names there are; none where it was found or not asked for."""
     name = trace.denoiser
     if name is None or any(view.steps.calls for view in views):
         return []

@@ -74,7 +74,6 @@ def test_an_unknown_name_is_said_with_the_nearest(tmp_path: Path) -> None:
     found = report(tmp_path, "Giuded")
     assert found.calls == ()
     assert found.unseen == (
-        "denoiser 'Giuded': nothing of that name was called between leaf and root; "
-        "nearest: Guided, guide",
+        "denoiser 'Giuded': nothing of that name was called between leaf and root; nearest: Guided",
     )
     assert found.verdict == "flows"
