@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import torch
 from rich.console import Console
 
-from benchmarks.arms import ARMS
+from benchmarks.arms import ARMS, STAGE_ARMS
 from benchmarks.interleave import interleave
 from benchmarks.memory import record_memory
-from benchmarks.results import memory_rows, save, show, tiny_op_rows, unet_rows
+from benchmarks.results import memory_rows, save, show, stage_rows, tiny_op_rows, unet_rows
 from benchmarks.workloads import FULL, SMALL, chain_of_tiny_ops, euler_over_unet
 
 LATEST = Path(__file__).parent / "results" / "latest.json"
@@ -39,6 +40,7 @@ def main(rounds: int, threads: int, small: bool, save_to: bool) -> None:
     size = SMALL if small else FULL
     torch.set_num_threads(threads)
     euler, parameters = euler_over_unet(size)
+    long, _ = euler_over_unet(replace(size, steps=size.long_steps))
     tiny = chain_of_tiny_ops(size)
     console = Console(width=None if Console().is_terminal else 80, highlight=False)
     console.print(
@@ -54,6 +56,7 @@ def main(rounds: int, threads: int, small: bool, save_to: bool) -> None:
     memory = record_memory(tiny)
     rows = [
         *unet_rows(interleave(euler, ARMS, rounds)),
+        *stage_rows(interleave(long, STAGE_ARMS, rounds), size.long_steps),
         *tiny_op_rows(interleave(tiny, ARMS, rounds * TINY_ROUNDS), size.tiny_ops),
         *memory_rows(memory),
     ]

@@ -1,4 +1,4 @@
-"""The three ways to run a workload that are compared: alone, under an idle mode, traced."""
+"""The ways to run a workload that are compared: alone, under an idle mode, traced."""
 
 from __future__ import annotations
 
@@ -27,5 +27,8 @@ class NoOpMode(TorchFunctionMode):
 Arm = Callable[[], AbstractContextManager[object]]
 
 PLAIN, NO_OP, PROBE = "plain", "no-op mode", "gradprobe"
+STAGES = "stages"
 
 ARMS: dict[str, Arm] = {PLAIN: nullcontext, NO_OP: NoOpMode, PROBE: Probe}
+# Stages of a long run, where the ops inside the network are not asked for.
+STAGE_ARMS: dict[str, Arm] = {PLAIN: nullcontext, STAGES: lambda: Probe(ops="sampler")}

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.arms import NO_OP, PLAIN, PROBE
+from benchmarks.arms import NO_OP, PLAIN, PROBE, STAGES
 from benchmarks.interleave import Timings
 from benchmarks.memory import RecordMemory
 
@@ -42,6 +42,16 @@ def unet_rows(timings: Timings) -> list[Row]:
             timings.fastest(PROBE) / timings.fastest(PLAIN),
             "x",
         ),
+    ]
+
+
+def stage_rows(timings: Timings, steps: int) -> list[Row]:
+    """Forward and backward over the UNet with a hook record of every stage: times a plain run."""
+    fastest = timings.fastest(STAGES) / timings.fastest(PLAIN)
+    what = f"UNet, {steps} steps, stages, of plain"
+    return [
+        Row(what, timings.ratio(STAGES, PLAIN), "x", target=1.10),
+        Row(f"{what}, fastest rounds", fastest, "x"),
     ]
 
 

@@ -68,10 +68,11 @@ class Size:
     side: int = 64
     steps: int = 10
     tiny_ops: int = 6_000
+    long_steps: int = 50
 
 
 FULL = Size()
-SMALL = Size(width=8, side=8, steps=2, tiny_ops=60)
+SMALL = Size(width=8, side=8, steps=2, tiny_ops=60, long_steps=3)
 
 
 def euler_over_unet(size: Size) -> tuple[Callable[[], Tensor], int]:

@@ -17,7 +17,7 @@ from gradprobe.capture.stage_selectors import parse as parse_selectors
 from gradprobe.diagnose.allow import Allowed
 from gradprobe.diagnose.allow import parse as parse_allowed
 from gradprobe.errors import BadConfig, UsageError
-from gradprobe.records.report import FIND_STAGES, SEVERITIES
+from gradprobe.records.report import FIND_STAGES, OPS, SEVERITIES
 
 FILE, TABLE = "pyproject.toml", "tool.gradprobe"
 FAIL_ON = (*SEVERITIES, "never")
@@ -37,6 +37,7 @@ class Config:
     root: str | None = None
     denoiser: str | None = None
     find_stages: str | None = None
+    ops: str | None = None
     allow: tuple[Allowed, ...] = ()
     fail_on: str | None = None
 
@@ -48,6 +49,7 @@ class Config:
         root: str | None = None,
         denoiser: str | None = None,
         find_stages: str | None = None,
+        ops: str | None = None,
         allow: str | Sequence[str | Allowed] = (),
     ) -> dict[str, Any]:
         """The arguments of a `gradprobe.Probe` that is asked for these on top of the file's.
@@ -65,6 +67,7 @@ class Config:
             "root": self.root if root is None else root,
             "denoiser": self.denoiser if denoiser is None else denoiser,
             "find_stages": find_stages or self.find_stages or "auto",
+            "ops": ops or self.ops or "all",
             "allow": (*self.allow, *parse_allowed(allow)),
         }
 
@@ -179,6 +182,7 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "root": _name,
     "denoiser": _name,
     "find-stages": _one_of(FIND_STAGES),
+    "ops": _one_of(OPS),
     "allow": _allow,
     "fail-on": _one_of(FAIL_ON),
 }

@@ -29,8 +29,9 @@ _SECOND_ORDER = Callee("torch.autograd.grad", Kind.COMPUTE)
 def statistics(grad: Tensor) -> Tensor:
     """Six numbers of a gradient, on its own device: norm, abs mean, max, min, zeros, nonfinite.
 
-    No temporary of the gradient's own size is made but one byte an element, and nothing is copied
-    to the host: that is `as_stats`, once, after the pass.
+    No temporary of the gradient's own size is made but one byte an element (on the CPU none while
+    all are finite, and 2 MiB more), and no device is waited for: that is `as_stats`, once, after
+    the pass.
     """
     grad = grad.detach()
     if grad.layout is not torch.strided:
@@ -40,18 +41,39 @@ def statistics(grad: Tensor) -> Tensor:
         return torch.zeros(6)
     dtype = torch.promote_types(grad.dtype, torch.float32)
     norm = torch.linalg.vector_norm
-    largest = norm(grad, float("inf"), dtype=dtype)
+    largest, smallest, nonfinite = _extremes(grad, dtype)
     nonzero = torch.count_nonzero(grad).to(largest.dtype)
     return torch.stack(
         (
             norm(grad, 2, dtype=dtype),
             norm(grad, 1, dtype=dtype) / count,
             largest,
-            norm(grad, -float("inf"), dtype=dtype),
+            smallest,
             1 - nonzero / count,
-            (~torch.isfinite(grad)).sum().to(largest.dtype),
+            nonfinite.to(largest.dtype),
         )
     )
+
+
+_PIECE = 1 << 19  # elements whose magnitudes are held at a time
+
+
+def _extremes(grad: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """The largest and smallest magnitude, and how many elements are not finite.
+
+    On the CPU a norm of infinity takes ten times as long as the extremes of what it compares.
+    """
+    if grad.device.type != "cpu" or grad.is_complex() or not grad.is_contiguous():
+        norm = torch.linalg.vector_norm
+        largest = norm(grad, float("inf"), dtype=dtype)
+        return largest, norm(grad, -float("inf"), dtype=dtype), (~torch.isfinite(grad)).sum()
+    flat = grad.view(-1)
+    found = [flat[i : i + _PIECE].abs().aminmax() for i in range(0, flat.numel(), _PIECE)]
+    largest = torch.stack([piece.max for piece in found]).amax().to(dtype)
+    smallest = torch.stack([piece.min for piece in found]).amin().to(dtype)
+    if largest.isfinite():
+        return largest, smallest, torch.zeros((), dtype=dtype)
+    return largest, smallest, (~torch.isfinite(grad)).sum()
 
 
 def as_stats(numbers: Tensor) -> GradStats:

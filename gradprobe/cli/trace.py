@@ -12,7 +12,7 @@ from gradprobe.cli import failure, streams
 from gradprobe.cli.outputs import USAGE, Outputs, output_options
 from gradprobe.config import FAIL_ON, Config, load, nearest
 from gradprobe.errors import UsageError
-from gradprobe.records.report import FIND_STAGES, SEVERITIES, Report
+from gradprobe.records.report import FIND_STAGES, OPS, SEVERITIES, Report
 from gradprobe.target import INTERRUPTED, Outcome, parse, run
 
 FINDING, FAILED = 1, 3
@@ -79,6 +79,12 @@ Examples:
     "declared, those of --stage and gradprobe.tap; none, leaf and root alone. [default: auto]",
 )
 @click.option(
+    "--ops",
+    type=click.Choice(OPS),
+    help="Which ops to record: all, or sampler, those outside of modules that are called again and "
+    "again: cheap, but no line inside them is named. [default: all]",
+)
+@click.option(
     "--denoiser",
     metavar="NAME",
     help="Which call is the denoiser: a module's class, or the variable, attribute or function "
@@ -113,6 +119,7 @@ def trace(
     root: str | None,
     stages: tuple[str, ...],
     find_stages: str | None,
+    ops: str | None,
     denoiser: str | None,
     allow: tuple[str, ...],
     fail_on: str | None,
@@ -130,6 +137,7 @@ def trace(
         root=root,
         denoiser=denoiser,
         find_stages=find_stages,
+        ops=ops,
         allow=allow,
     )
     target = parse(command[0], as_module=as_module)

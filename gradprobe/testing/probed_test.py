@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from gradprobe.errors import GradientLost, UnknownName, UsageError
-from gradprobe.records.report import FindStages, Report, Severity, Stage
+from gradprobe.records.report import FindStages, Ops, Report, Severity, Stage
 from gradprobe.testing import assertions
 from gradprobe.testing.diagnosis import lost
 
@@ -40,6 +40,7 @@ class ProbedTest:
         stages: str | Sequence[str] | Mapping[str, str] = (),
         denoiser: str | None = None,
         find_stages: FindStages | None = None,
+        ops: Ops | None = None,
         allow: str | Sequence[str] = (),
     ) -> Self:
         """Begin to record, until `stop`, the end of a `with` over the result, or of the test.
@@ -57,6 +58,7 @@ class ProbedTest:
             stages=stages,
             denoiser=denoiser,
             find_stages=find_stages,
+            ops=ops,
             allow=allow,
         )
         self._probe = Probe(**asked, raw=raw)
