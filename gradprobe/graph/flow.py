@@ -52,11 +52,19 @@ class Flow:
         return any(root in self.connected for root in self.roots)
 
 
-def flow(data: Dataflow, leaf: LeafMark, sources: frozenset[int], roots: tuple[int, ...]) -> Flow:
+def flow(
+    data: Dataflow,
+    leaf: LeafMark,
+    sources: frozenset[int],
+    roots: tuple[int, ...],
+    *,
+    of_values: bool = False,
+) -> Flow:
     """Follow the values `sources` (the leaf's, in all its versions) to `roots`.
 
     The walk back from the root stops at the leaf: what an earlier iteration did to the leaf's
-    values (an optimiser's step) is not part of the way.
+    values (an optimiser's step) is not part of the way. Where only the flow `of_values` is asked
+    for, nothing is said of gradient: no value is `connected`, and there are no `cuts`.
     """
     feeding: set[int] = set()
     ops: set[int] = set()
@@ -75,7 +83,7 @@ def flow(data: Dataflow, leaf: LeafMark, sources: frozenset[int], roots: tuple[i
         if op >= 0:
             ops.add(op)
             waiting.extend(data.inputs(op))
-    return _forward(data, leaf, sources, roots, feeding, sorted(ops))
+    return _forward(data, leaf, sources, roots, feeding, sorted(ops), of_values)
 
 
 def _forward(
@@ -85,10 +93,11 @@ def _forward(
     roots: tuple[int, ...],
     feeding: set[int],
     ops: list[int],
+    of_values: bool,
 ) -> Flow:
     flags = data.trace.values.flags
     between = {value for value in sources if value in feeding}
-    connected = {value for value in between if flags[value] & REQUIRES_GRAD}
+    connected = {v for v in between if flags[v] & REQUIRES_GRAD and not of_values}
     between_ops: list[int] = []
     cuts: list[Cut] = []
     users: dict[int, list[int]] = {}
@@ -104,6 +113,9 @@ def _forward(
         between_ops.append(op)
         for value in dict.fromkeys(from_leaf):
             users.setdefault(value, []).append(op)
+        if of_values and op not in data.functions:
+            between.update(v for v in data.outputs(op) if v in feeding and v not in sources)
+            continue
         carrying = carriers(data, op, from_leaf)
         live = next((value for value in carrying if value in connected), None)
         alive_before = [value for value in from_leaf if value in connected]

@@ -22,7 +22,7 @@ def stage_values(trace: Trace) -> frozenset[int]:
     found: set[int] = set()
     used = 0
     for leaf in trace.leaves[: -_TRIED - 1 : -1]:
-        way = flow(data, leaf, frozenset(leaf.values), roots)
+        way = flow(data, leaf, frozenset(leaf.values), roots, of_values=True)
         if not way.used:
             continue
         steps = steps_of(data, way, trace.passes[-1].where)
