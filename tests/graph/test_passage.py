@@ -209,6 +209,16 @@ SMALL = """
 from torch.utils.checkpoint import checkpoint
 
 
+class FirstOnly(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, y):
+        return x + y
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad, None
+
+
 class Model(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -270,6 +280,18 @@ KNOWN: dict[str, tuple[str, list[tuple[Answer, Answer]]]] = {
     "a module that gives what it took": ("x = 2.0 * same(x)", [("yes", "yes")]),
     "a tensor that the module held": (
         "keeps.kept = x\nx = x + keeps(x.detach())",
+        [("yes", "yes")],
+    ),
+    "a write that autograd does not follow": (
+        "y = model(x)\nwith torch.no_grad(): x.add_(y)",
+        [("no", "no")],
+    ),
+    "a Function that gives no gradient for it": (
+        "x = FirstOnly.apply(x, model(x))",
+        [("no", "no")],
+    ),
+    "a Function that gives a gradient for it": (
+        "x = FirstOnly.apply(model(x), x)",
         [("yes", "yes")],
     ),
     "before a cut, and after it": (
