@@ -18,7 +18,7 @@ _HISTORY = ("zABSampler", "vABSampler", "zEABSampler", "xEABSampler", "REABSampl
 def _stage(
     name: str, function: str, variable: str, sigma: str | None = None, keep: Keep = "each"
 ) -> Selector:
-    return Selector(name, _SAMPLE, function, variable, sigma, "adapted", keep)
+    return Selector(name, _SAMPLE, function, variable, sigma, keep)
 
 
 ADAPTER = Adapter(
@@ -26,9 +26,7 @@ ADAPTER = Adapter(
     selectors=(
         _stage("start_state", "*.__call__", "x", "self.start", "first of call"),
         _stage("step_input", "*.step", "x_t", "t", "first of call"),
-        Selector(
-            "denoised_output", "azula.denoise", "*.forward", "mean", sigma="t", source="adapted"
-        ),
+        Selector("denoised_output", "azula.denoise", "*.forward", "mean", sigma="t"),
         *(_stage("z_t", f"{name}.__call__", "z_t", "t") for name in ("zABSampler", "zEABSampler")),
         _stage("v_t", "vABSampler.__call__", "v_t", "t"),
         _stage("f_t", "REABSampler.__call__", "f_t", "t"),

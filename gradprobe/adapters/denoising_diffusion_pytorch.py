@@ -8,7 +8,7 @@ eta, `ElucidatedDiffusion` without churn) is not told here, nor is RePaint, whic
 
 from __future__ import annotations
 
-from gradprobe.capture.stage_selectors import Adapter, Clock, Keep, Selector
+from gradprobe.capture.stage_selectors import Adapter, Clock, Selector
 
 _PACKAGE = "denoising_diffusion_pytorch"
 
@@ -32,43 +32,32 @@ _EDM = "ElucidatedDiffusion.sample"
 _DPMPP = "ElucidatedDiffusion.sample_using_dpmpp"
 
 
-def _stage(
-    name: str,
-    place: str,
-    function: str,
-    variable: str,
-    sigma: str | None = None,
-    keep: Keep = "each",
-) -> Selector:
-    return Selector(name, place, function, variable, sigma, "adapted", keep)
-
-
 def _timesteps(place: str, final: str) -> tuple[Selector, ...]:
     return (
-        _stage("start_state", place, "*.p_sample_loop", "img", None, "first of call"),
-        _stage("start_state", place, "*.ddim_sample", "img", None, "first of call"),
-        _stage("step_input", place, "*.p_sample", "x", "t", "first of call"),
-        _stage("model_output", place, "*.model_predictions", "model_output", "t"),
-        _stage("x_start", place, "*.p_sample", "x_start", "t"),
-        _stage("pred_noise", place, "*.ddim_sample", "pred_noise", "time"),
-        _stage("x_start", place, "*.ddim_sample", "x_start", "time"),
-        _stage("step_noise", place, "*.p_sample", "noise", "t"),
-        _stage("step_output", place, "*.p_sample", "pred_img"),
-        _stage("step_output", place, "*.ddim_sample", "img", "time_next", "first of step"),
-        _stage("final_output", place, "*.p_sample_loop", final, None, "last of call"),
-        _stage("final_output", place, "*.ddim_sample", final, None, "last of call"),
+        Selector("start_state", place, "*.p_sample_loop", "img", None, "first of call"),
+        Selector("start_state", place, "*.ddim_sample", "img", None, "first of call"),
+        Selector("step_input", place, "*.p_sample", "x", "t", "first of call"),
+        Selector("model_output", place, "*.model_predictions", "model_output", "t"),
+        Selector("x_start", place, "*.p_sample", "x_start", "t"),
+        Selector("pred_noise", place, "*.ddim_sample", "pred_noise", "time"),
+        Selector("x_start", place, "*.ddim_sample", "x_start", "time"),
+        Selector("step_noise", place, "*.p_sample", "noise", "t"),
+        Selector("step_output", place, "*.p_sample", "pred_img"),
+        Selector("step_output", place, "*.ddim_sample", "img", "time_next", "first of step"),
+        Selector("final_output", place, "*.p_sample_loop", final, None, "last of call"),
+        Selector("final_output", place, "*.ddim_sample", final, None, "last of call"),
     )
 
 
 def _times(place: str, output: str) -> tuple[Selector, ...]:
     return (
-        _stage("start_state", place, "*.p_sample_loop", "img", None, "first of call"),
-        _stage("step_input", place, "*.p_sample", "x", "time", "first of call"),
-        _stage("denoised_output", place, "*.p_mean_variance", output, "time"),
-        _stage("x_start", place, "*.p_mean_variance", "x_start", "time"),
-        _stage("step_noise", place, "*.p_sample", "noise", "time"),
-        _stage("step_output", place, "*.p_sample_loop", "img", "steps[i + 1]", "first of step"),
-        _stage("final_output", place, "*.p_sample_loop", "img", None, "last of call"),
+        Selector("start_state", place, "*.p_sample_loop", "img", None, "first of call"),
+        Selector("step_input", place, "*.p_sample", "x", "time", "first of call"),
+        Selector("denoised_output", place, "*.p_mean_variance", output, "time"),
+        Selector("x_start", place, "*.p_mean_variance", "x_start", "time"),
+        Selector("step_noise", place, "*.p_sample", "noise", "time"),
+        Selector("step_output", place, "*.p_sample_loop", "img", "steps[i + 1]", "first of step"),
+        Selector("final_output", place, "*.p_sample_loop", "img", None, "last of call"),
     )
 
 
@@ -77,15 +66,15 @@ ADAPTER = Adapter(
     selectors=(
         *(stage for place, final in _TIMESTEPS.items() for stage in _timesteps(place, final)),
         *(stage for place, output in _TIMES.items() for stage in _times(place, output)),
-        _stage("start_state", _ELUCIDATED, _EDM, "images", "init_sigma", "first of call"),
-        _stage("step_input", _ELUCIDATED, _EDM, "images_hat", "sigma_hat"),
-        _stage("denoised_output", _ELUCIDATED, _EDM, "model_output", "sigma_hat"),
-        _stage("denoised_output", _ELUCIDATED, _EDM, "model_output_next", "sigma_next"),
-        _stage("step_output", _ELUCIDATED, _EDM, "images_next", "sigma_next", "last of step"),
-        _stage("start_state", _ELUCIDATED, _DPMPP, "images", "sigmas[0]", "first of call"),
-        _stage("denoised_output", _ELUCIDATED, _DPMPP, "denoised", "sigmas[i]"),
-        _stage("denoised_d", _ELUCIDATED, _DPMPP, "denoised_d", "sigmas[i]"),
-        _stage("step_output", _ELUCIDATED, _DPMPP, "images", "sigmas[i + 1]", "first of step"),
+        Selector("start_state", _ELUCIDATED, _EDM, "images", "init_sigma", "first of call"),
+        Selector("step_input", _ELUCIDATED, _EDM, "images_hat", "sigma_hat"),
+        Selector("denoised_output", _ELUCIDATED, _EDM, "model_output", "sigma_hat"),
+        Selector("denoised_output", _ELUCIDATED, _EDM, "model_output_next", "sigma_next"),
+        Selector("step_output", _ELUCIDATED, _EDM, "images_next", "sigma_next", "last of step"),
+        Selector("start_state", _ELUCIDATED, _DPMPP, "images", "sigmas[0]", "first of call"),
+        Selector("denoised_output", _ELUCIDATED, _DPMPP, "denoised", "sigmas[i]"),
+        Selector("denoised_d", _ELUCIDATED, _DPMPP, "denoised_d", "sigmas[i]"),
+        Selector("step_output", _ELUCIDATED, _DPMPP, "images", "sigmas[i + 1]", "first of step"),
     ),
     clocks=(
         *(Clock(place, "*.p_sample", "pred_img", sigma="t", ends=True) for place in _TIMESTEPS),

@@ -87,7 +87,6 @@ def _final(pipeline: str, variable: str) -> Selector:
         f"{_PLACE}.*",
         f"{pipeline}.__call__",
         variable,
-        source="adapted",
         keep="last of call",
     )
 
@@ -99,15 +98,11 @@ SELECTORS = (
             f"{_PLACE}.{family}",
             "*.prepare_latents",
             "latents",
-            source="adapted",
             keep="last of call",
         )
         for family in STARTS
     ),
-    *(
-        Selector(branch, f"{_PLACE}.*", "*.__call__", branch, source="adapted")
-        for branch in BRANCHES
-    ),
+    *(Selector(branch, f"{_PLACE}.*", "*.__call__", branch) for branch in BRANCHES),
     *(_final(pipeline, "image") for pipeline in IMAGES),
     *(_final(pipeline, "video") for pipeline in VIDEOS),
 )

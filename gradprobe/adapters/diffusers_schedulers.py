@@ -53,7 +53,7 @@ class _Update:
 
     def _selector(self, name: str, method: str, variable: str, keep: Keep) -> Selector:
         function = f"{self.scheduler}.{method}"
-        return Selector(name, self.place, function, variable, source="adapted", keep=keep)
+        return Selector(name, self.place, function, variable, keep=keep)
 
     def clocks(self) -> Iterator[Clock]:
         for update in self.updates:

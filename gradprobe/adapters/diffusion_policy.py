@@ -21,7 +21,7 @@ _SAMPLE, _PREDICT = "Diffusion*Policy.conditional_sample", "Diffusion*Policy.pre
 
 
 def _stage(name: str, file: str, function: str, variable: str, keep: Keep = "each") -> Selector:
-    return Selector(name, file, function, variable, None, "adapted", keep)
+    return Selector(name, file, function, variable, None, keep)
 
 
 ADAPTER = Adapter(

@@ -15,7 +15,7 @@ _FILE = "generate.py"
 def _stage(
     name: str, function: str, variable: str, sigma: str | None = None, keep: Keep = "each"
 ) -> Selector:
-    return Selector(name, _FILE, function, variable, sigma, "adapted", keep)
+    return Selector(name, _FILE, function, variable, sigma, keep)
 
 
 def _sampler(function: str, corrected: str) -> tuple[Selector, ...]:

@@ -15,7 +15,7 @@ _SAMPLE = "RiemannianODESolver.sample"
 def _stage(
     name: str, function: str, variable: str, sigma: str | None = None, keep: Keep = "each"
 ) -> Selector:
-    return Selector(name, _PLACE, function, variable, sigma, "adapted", keep)
+    return Selector(name, _PLACE, function, variable, sigma, keep)
 
 
 ADAPTER = Adapter(

@@ -20,7 +20,7 @@ _CLASS = "GaussianDiffusion"
 def _stage(
     name: str, method: str, variable: str, sigma: str | None = None, keep: Keep = "each"
 ) -> Selector:
-    return Selector(name, _FILE, f"{_CLASS}.{method}", variable, sigma, "adapted", keep)
+    return Selector(name, _FILE, f"{_CLASS}.{method}", variable, sigma, keep)
 
 
 def _step(method: str) -> tuple[Selector, ...]:

@@ -54,7 +54,7 @@ _DERIVATIVE = (
 def _stage(
     name: str, function: str, variable: str, sigma: str | None = None, keep: Keep = "each"
 ) -> Selector:
-    return Selector(name, _SAMPLING, function, variable, sigma, "adapted", keep)
+    return Selector(name, _SAMPLING, function, variable, sigma, keep)
 
 
 _LOOPS = (
@@ -91,7 +91,6 @@ _WRAPPERS = (
         "DiscreteEpsDDPMDenoiser.forward",
         "eps",
         sigma="sigma",
-        source="adapted",
     ),
 )
 

@@ -20,7 +20,7 @@ _FILES = {_DDIM: "ddim.py", _PLMS: "plms.py", _DDPM: "ddpm.py", _LATENT: "ddpm.p
 def _stage(
     name: str, of: str, method: str, variable: str, sigma: str | None = None, keep: Keep = "each"
 ) -> Selector:
-    return Selector(name, _FILES[of], f"{of}.{method}", variable, sigma, "adapted", keep)
+    return Selector(name, _FILES[of], f"{of}.{method}", variable, sigma, keep)
 
 
 def _ancestral(of: str, *loops: str) -> tuple[Selector, ...]:

@@ -22,11 +22,11 @@ _STEP = f"{_SOLVER}.step_fn"
 def _stage(
     name: str, function: str, variable: str, sigma: str | None = None, keep: Keep = "each"
 ) -> Selector:
-    return Selector(name, _FILE, function, variable, sigma, "adapted", keep)
+    return Selector(name, _FILE, function, variable, sigma, keep)
 
 
 def _evaluated(function: str, variable: str, sigma: str) -> Selector:
-    return Selector("denoised_output", "runge_kutta.py", function, variable, sigma, "adapted")
+    return Selector("denoised_output", "runge_kutta.py", function, variable, sigma)
 
 
 ADAPTER = Adapter(

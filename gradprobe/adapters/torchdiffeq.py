@@ -10,37 +10,26 @@ Times are the solver's: torchdiffeq negates them all where the asked times desce
 
 from __future__ import annotations
 
-from gradprobe.capture.stage_selectors import Adapter, Clock, Keep, Selector
+from gradprobe.capture.stage_selectors import Adapter, Clock, Selector
 
 _FIXED = "torchdiffeq._impl.solvers"
 _ADAPTIVE = "torchdiffeq._impl.rk_common"
 _SOLVER = "RKAdaptiveStepsizeODESolver"
 
 
-def _stage(
-    name: str,
-    place: str,
-    function: str,
-    variable: str,
-    sigma: str | None = None,
-    keep: Keep = "each",
-) -> Selector:
-    return Selector(name, place, function, variable, sigma, "adapted", keep)
-
-
 ADAPTER = Adapter(
     "torchdiffeq",
     selectors=(
-        _stage(
+        Selector(
             "start_state", _FIXED, "FixedGridODESolver.integrate", "y0", "t[0]", "first of call"
         ),
-        _stage("step_input", "torchdiffeq._impl.fixed_*", "*._step_func", "y0", "t0"),
-        _stage("step_output", _FIXED, "FixedGridODESolver.integrate", "y1", "t1"),
-        _stage("start_state", _ADAPTIVE, f"{_SOLVER}.__init__", "y0"),
-        _stage("step_input", _ADAPTIVE, f"{_SOLVER}._adaptive_step", "y0", "t0", "first of step"),
+        Selector("step_input", "torchdiffeq._impl.fixed_*", "*._step_func", "y0", "t0"),
+        Selector("step_output", _FIXED, "FixedGridODESolver.integrate", "y1", "t1"),
+        Selector("start_state", _ADAPTIVE, f"{_SOLVER}.__init__", "y0"),
+        Selector("step_input", _ADAPTIVE, f"{_SOLVER}._adaptive_step", "y0", "t0", "first of step"),
         # Called for accepted steps alone. The solver still holds the state before this step.
-        _stage("step_output", _ADAPTIVE, f"{_SOLVER}._interp_fit", "y1"),
-        _stage(
+        Selector("step_output", _ADAPTIVE, f"{_SOLVER}._interp_fit", "y1"),
+        Selector(
             "final_output", "torchdiffeq._impl.odeint", "odeint", "solution", None, "first of call"
         ),
     ),

@@ -8,7 +8,7 @@ denoiser is in, nobody can tell from here.
 
 from __future__ import annotations
 
-from gradprobe.capture.stage_selectors import Adapter, Clock, Keep, Selector
+from gradprobe.capture.stage_selectors import Adapter, Clock, Selector
 
 _SOLVER = "torchsde._core.base_solver"
 _METHODS = "torchsde._core.methods.*"
@@ -17,35 +17,27 @@ _METHODS = "torchsde._core.methods.*"
 _SECOND = {"Heun": "t1", "EulerHeun": "t1", "Midpoint": "t_prime", "LogODEMidpoint": "t_prime"}
 
 
-def _stage(
-    name: str,
-    place: str,
-    function: str,
-    variable: str,
-    sigma: str | None = None,
-    keep: Keep = "each",
-) -> Selector:
-    return Selector(name, place, function, variable, sigma, "adapted", keep)
-
-
 ADAPTER = Adapter(
     "torchsde",
     selectors=(
-        _stage("start_state", _SOLVER, "BaseSDESolver.integrate", "y0", "ts[0]", "first of call"),
-        _stage("step_input", _METHODS, "*step", "y0", "t0", "first of step"),
-        _stage("step_noise", _METHODS, "*step", "I_k", "t0"),
-        _stage("step_noise", _METHODS, "ReversibleHeun.step", "dW", "t0"),
-        _stage("f", _METHODS, "*.step", "f", "t0"),
-        _stage("g_prod", _METHODS, "*.step", "g_prod", "t0"),
-        *(_stage("f_prime", _METHODS, f"{name}.step", "f_prime", t) for name, t in _SECOND.items()),
+        Selector("start_state", _SOLVER, "BaseSDESolver.integrate", "y0", "ts[0]", "first of call"),
+        Selector("step_input", _METHODS, "*step", "y0", "t0", "first of step"),
+        Selector("step_noise", _METHODS, "*step", "I_k", "t0"),
+        Selector("step_noise", _METHODS, "ReversibleHeun.step", "dW", "t0"),
+        Selector("f", _METHODS, "*.step", "f", "t0"),
+        Selector("g_prod", _METHODS, "*.step", "g_prod", "t0"),
         *(
-            _stage("g_prod_prime", _METHODS, f"{name}.step", "g_prod_prime", t)
+            Selector("f_prime", _METHODS, f"{name}.step", "f_prime", t)
+            for name, t in _SECOND.items()
+        ),
+        *(
+            Selector("g_prod_prime", _METHODS, f"{name}.step", "g_prod_prime", t)
             for name, t in _SECOND.items()
         ),
         # Of an adaptive attempt, its second half.
-        _stage("step_output", _METHODS, "*step", "y1", "t1", "last of step"),
-        _stage("final_output", "torchsde._core.sdeint", "sdeint", "ys", None, "first of call"),
-        _stage("final_output", "torchsde._core.adjoint", "sdeint_adjoint", "ys"),
+        Selector("step_output", _METHODS, "*step", "y1", "t1", "last of step"),
+        Selector("final_output", "torchsde._core.sdeint", "sdeint", "ys", None, "first of call"),
+        Selector("final_output", "torchsde._core.adjoint", "sdeint_adjoint", "ys"),
     ),
     clocks=(Clock(_SOLVER, "BaseSDESolver.integrate", "curr_t", sigma="curr_t"),),
 )

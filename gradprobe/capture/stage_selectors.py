@@ -41,8 +41,8 @@ class Selector:
     function: str
     variable: str
     sigma: str | None = None
-    source: Source = "declared"
     keep: Keep = "each"
+    source: Source = "adapted"
 
     def __str__(self) -> str:
         return f"{self.name}={self.place}:{self.function}:{self.variable}"
@@ -104,7 +104,13 @@ def _parsed(text: str) -> Selector:
     parts = rest.rsplit(":", 2)  # from the right: a drive has a colon too
     if name.strip() and len(parts) == 3:
         place, function, variable = parts
-        selector = Selector(name.strip(), place.replace(os.sep, "/"), plain(function), variable)
+        selector = Selector(
+            name.strip(),
+            place.replace(os.sep, "/"),
+            plain(function),
+            variable,
+            source="declared",
+        )
         is_file = place.endswith(".py") and place != ".py"
         if (
             (is_file or _is_dotted(place))

@@ -242,7 +242,7 @@ def an_adapter_that_comes_while_the_function_runs() -> None:
     place, name = "monitored.py", "adapted"
     adapter = Adapter(
         "pretend",
-        (Selector("x", place, name, "x", source="adapted"),),
+        (Selector("x", place, name, "x"),),
         (Clock(place, "adap*", "i"),),
     )
     tap = LocalsTap((), tell, print, ticked)

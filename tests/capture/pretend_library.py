@@ -54,7 +54,7 @@ def installed(folder: Path, text: str, adapter: Adapter | None) -> Iterator[Libr
 
 
 def selector(name: str, function: str, variable: str, **more: Any) -> Selector:
-    return Selector(name, PACKAGE, function, variable, source="adapted", **more)
+    return Selector(name, PACKAGE, function, variable, **more)
 
 
 def clock(function: str, variable: str, **more: Any) -> Clock:

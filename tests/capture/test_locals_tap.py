@@ -618,7 +618,7 @@ def test_a_malformed_selector_is_refused_in_one_line(text: str) -> None:
 
 def test_a_mapping_a_list_and_a_text_mean_the_same() -> None:
     [one] = parse({"x": "pkg/a.py:C.f.<locals>.g:y"})
-    assert one == Selector("x", "pkg/a.py", "C.f.g", "y")
+    assert one == Selector("x", "pkg/a.py", "C.f.g", "y", source="declared")
     assert parse("x=pkg/a.py:C.f.g:y") == parse(["x=pkg/a.py:C.f.g:y"] * 2) == (one,)
 
 

@@ -240,9 +240,9 @@ def test_a_stage_of_the_loop_is_in_the_step_that_ends_after_it(lab: Lab, tmp_pat
 
 
 def test_patterns_in_places_and_functions(lab: Lab) -> None:
-    everywhere = Selector("x", "pretend_*", "*", "x", source="adapted", keep="first of call")
-    in_files = Selector("x", "pret*.py", "h*n", "x", source="adapted", keep="first of call")
-    other = Selector("x", "pretend.*", "heun", "x", source="adapted")
+    everywhere = Selector("x", "pretend_*", "*", "x", keep="first of call")
+    in_files = Selector("x", "pret*.py", "h*n", "x", keep="first of call")
+    other = Selector("x", "pretend.*", "heun", "x")
     assert len(lab("heun(x, sigmas); tensors(x, sigmas)", everywhere).stages) == 2
     assert len(lab("heun(x, sigmas); tensors(x, sigmas)", in_files).stages) == 1
     assert lab("heun(x, sigmas); tensors(x, sigmas)", other).stages == ()
