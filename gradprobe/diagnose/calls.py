@@ -20,7 +20,7 @@ class Through:
     """One denoiser call on the way from one leaf to its root, and what gradient did there.
 
     `number` counts the calls inside the step. `loses`: some way inside the call is cut, whether or
-    not another one carries gradient.
+    not another one carries gradient; `closed`: the call was taken as one op.
     """
 
     call: ModuleCall
@@ -29,6 +29,7 @@ class Through:
     entered: Answer
     left: Answer
     loses: bool
+    closed: bool
 
 
 def through(view: View, findings: Sequence[Finding]) -> tuple[Through, ...]:
@@ -46,7 +47,8 @@ def through(view: View, findings: Sequence[Finding]) -> tuple[Through, ...]:
     for call, step, number in zip(steps.calls, steps.steps, steps.within, strict=True):
         if way.feeds(call):
             loses = bisect_left(cut, call.to_op) > bisect_left(cut, call.from_op)
-            found.append(Through(call, step, number, *_judged(view, way, call), loses))
+            closed = way.is_closed(call)
+            found.append(Through(call, step, number, *_judged(view, way, call), loses, closed))
     return tuple(found)
 
 

@@ -67,25 +67,20 @@ def _complete(view: View, findings: Sequence[Finding], calls: Sequence[Through])
         verb = "carries" if len(lost) == 1 else "carry"
         sentence = f"{ways} from {view.leaf.name} to {view.root_name} {verb} no gradient"
         return Complete("no", sentence, *counted)
+    closed = sum(one.closed for one in calls)
+    if closed and all(one.entered == "yes" for one in calls):
+        sentence = (
+            f"gradient entered all {count} denoiser calls; the inside of {closed} is not known"
+        )
+        return Complete("unknown", sentence, *counted)
     if live < count:
         sentence = f"{live} of {count} denoiser calls are known to carry gradient"
-        return Complete("unknown", sentence, *counted)
-    closed = sum(_is_one_op(view, one) for one in calls)
-    if closed:
-        sentence = f"all {count} denoiser calls carry gradient; the inside of {closed} is not known"
         return Complete("unknown", sentence, *counted)
     if calls:
         return Complete("yes", f"all {count} denoiser calls carry gradient", *counted)
     if any(view.trace.ops.callee_of(op).kind is Kind.UNSEEN for op in view.flow.ops):
         return Complete("unknown", "part of the way ran in code that could not be seen")
     return Complete("yes", "every way that was seen carries gradient")
-
-
-def _is_one_op(view: View, one: Through) -> bool:
-    """Whether a whole call was taken as one op, so that a way may be cut within it."""
-    ops, call = view.trace.ops, one.call
-    alone = call.to_op - call.from_op == 1
-    return alone and ops.callee_of(call.from_op).kind is Kind.UNSEEN
 
 
 def _healthy(view: View, verdict: Verdict) -> Layer:

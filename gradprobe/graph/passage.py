@@ -65,6 +65,17 @@ class Passage:
         sure = came_in or entered == "yes"
         return through if sure or through == "no" else "unknown"
 
+    def is_closed(self, call: ModuleCall) -> bool:
+        """Whether a call was recorded as one op, from all its arguments to all its results.
+
+        What code that was not seen had made is told by its grad_fn; such a call is not.
+        """
+        ops = self.data.trace.ops
+        if call.to_op - call.from_op != 1:
+            return False
+        callee = ops.callee_of(call.from_op)
+        return callee.kind is Kind.UNSEEN and callee.name == f"{call.name}.forward"
+
     def _through(self, call: ModuleCall, start: Sequence[int]) -> Answer:
         """Whether an autograd path within a call leads from results to what the leaf gave it."""
         around = self._around(call)
@@ -75,6 +86,8 @@ class Passage:
             value = waiting.pop()
             op = self.data.producer[value]
             inside = call.from_op <= op < call.to_op or (around is not None and op == around.op)
+            if inside and self.is_closed(call):
+                return "unknown"
             # The output of code that was not seen is met when the call has returned.
             unseen = op >= 0 and self.data.trace.ops.callee_of(op).kind is Kind.UNSEEN
             inside = inside or (unseen and value in given)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gradprobe.probe import Probe
 from gradprobe.records.report import Complete, Leaf, Report
 from tests.traced import Traced, trace
 
@@ -406,3 +407,18 @@ def test_a_program_without_a_denoiser_has_no_rows(tmp_path: Path) -> None:
     assert the_leaf(report).layers.complete == Complete(
         "yes", "every way that was seen carries gradient"
     )
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_of_a_call_taken_as_one_op_it_is_not_known_whether_gradient_left(
+    detached: bool, tmp_path: Path
+) -> None:
+    """The weights require grad, so a result that does too proves nothing of the state."""
+    path = tmp_path / "program.py"
+    taken = "x.detach()" if detached else "x"
+    text = PREAMBLE.replace("* x.tanh()", f"* {taken}.tanh()")
+    path.write_text(text + "for s in sigmas: x = x + 0.1 * (model(x) - x)\n" + END)
+    with Probe(ops="sampler") as probe:
+        exec(compile(path.read_text(), str(path), "exec"), {"__name__": "__main__"})
+    first = ("yes", "no") if detached else YES  # the first call of a module is recorded whole
+    assert rows(probe.report()) == [first] + [("yes", "unknown")] * 3
