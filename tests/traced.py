@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -16,7 +16,7 @@ from gradprobe.capture.build import build
 from gradprobe.graph.dataflow import dataflow
 from gradprobe.graph.flow import Flow, flow
 from gradprobe.probe import Probe
-from gradprobe.records.report import Finding, Report
+from gradprobe.records.report import Finding, FindStages, Report
 from gradprobe.records.source import Frame
 from gradprobe.records.trace import Trace
 
@@ -79,6 +79,8 @@ def trace(
     root: str | None = None,
     raw: bool = False,
     denoiser: str | None = None,
+    stages: Mapping[str, str] | None = None,
+    find_stages: FindStages = "auto",
     file: str | None = None,
     given: dict[str, Any] | None = None,
 ) -> Traced:
@@ -89,7 +91,14 @@ def trace(
     names = {"__name__": "__main__", "torch": torch, **(given or {})}
     raised: Exception | None = None
     torch.manual_seed(0)
-    probe = Probe(leaves=leaves, root=root, raw=raw, denoiser=denoiser)
+    probe = Probe(
+        leaves=leaves,
+        root=root,
+        raw=raw,
+        denoiser=denoiser,
+        stages=stages or {},
+        find_stages=find_stages,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         code = compile(text, str(path), "exec")

@@ -79,6 +79,8 @@ class Steps:
             return ticks[position] if position >= 0 else None
         if stage.activation in self._ended:
             return self._ended[stage.activation]
+        if stage.source == "declared":
+            return None  # it may be named after the step ended: where its value was made says more
         moments, ticks = self._ends
         position = bisect_left(moments, stage.moment)
         return ticks[position] if position < len(moments) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gradprobe.graph.landmarks import DENOISED, INPUT, Landmark, landmarks_of
+from gradprobe.graph.landmarks import DENOISED, INPUT, Landmark, landmarks_of, level_of
 from gradprobe.graph.view import View
 from gradprobe.records.report import Answer, Stage
 from gradprobe.records.sampling import StageMark
@@ -51,13 +51,16 @@ def _marked(
     stage = _bare(trace, views, mark.value, mark.name, mark.at)
     step, call, sigma = mark.step, None, mark.sigma
     # The state that a step ends with is the next one's input, and named in the step that made it.
-    twin = next((m for m in landmarks if m.value == mark.value and m.name != INPUT), None)
+    twins = (m for m in landmarks if m.value == mark.value and m.step is not None)
+    twin = next((m for m in twins if m.name != INPUT), None)
     if twin is not None and mark.name not in _OUTSIDE:
         step = twin.step if step is None else step
         call = twin.call
         sigma = twin.sigma if sigma is None else sigma
     elif step is None and views and mark.name not in _OUTSIDE:
         step = views[0].steps.around(mark.at_op, mark.value)
+    if sigma is None and views and mark.source == "declared":
+        sigma = level_of(views[0].steps, step)
     return _with(
         stage,
         step=step,

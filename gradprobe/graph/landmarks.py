@@ -48,7 +48,7 @@ def landmarks_of(steps: Steps) -> tuple[Landmark, ...]:
     return tuple(found)
 
 
-def _level(steps: Steps, step: int | None) -> float | None:
+def level_of(steps: Steps, step: int | None) -> float | None:
     """The noise level or timestep with which a step begins."""
     if step is None:
         return None
@@ -62,7 +62,7 @@ def _mark(steps: Steps, name: str, value: int, step: int | None = None) -> Landm
     trace = steps.trace
     op = trace.values.at[value]
     at = trace.frame_of(op) if op >= 0 and trace.frames else None
-    return Landmark(name, value, op, at, step, sigma=_level(steps, step))
+    return Landmark(name, value, op, at, step, sigma=level_of(steps, step))
 
 
 def _states(steps: Steps) -> Iterator[Landmark]:
