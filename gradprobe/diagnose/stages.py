@@ -29,13 +29,22 @@ def stages_of(trace: Trace, views: Sequence[View]) -> tuple[Stage, ...]:
         found.append((-1, _with(stage, grad=view.grad)))
     landmarks = landmarks_of(views[0].steps) if views else ()
     for mark in trace.stages:
-        found.append((mark.at_op, _marked(trace, views, mark, landmarks)))
+        found.append((_moment(trace, mark), _marked(trace, views, mark, landmarks)))
     if views:
         if trace.looks == "auto":
             found += _discovered(trace, views, landmarks)
         found.append((len(trace.ops), _root(trace, views)))
     found.sort(key=lambda pair: pair[0])
     return tuple(stage for _, stage in found)
+
+
+def _moment(trace: Trace, mark: StageMark) -> int:
+    """Where a mark stands among the stages: an adapter may see a value long after it was made.
+
+    The state that a scheduler is called with came before the denoiser's answer to it.
+    """
+    made = trace.values.at[mark.value]
+    return made if mark.source == "adapted" and made >= 0 else mark.at_op
 
 
 def _root(trace: Trace, views: Sequence[View]) -> Stage:

@@ -38,7 +38,7 @@ def call_rows(calls: Sequence[DenoiserCall], leaves: Sequence[Leaf], most: int) 
     names = [leaf.name for leaf in leaves]
     steps = [list(group) for _, group in groupby(calls, key=lambda call: call.step)]
     found: list[CallRow] = []
-    for _, alike in groupby(steps, key=lambda step: [_looks(call, names) for call in step]):
+    for _, alike in groupby(steps, key=lambda step: _shape(step, names)):
         run = list(alike)
         if len(run) < _FOLD_FROM or run[0][0].step is None:
             found += [_row([call], names) for step in run for call in step]
@@ -49,6 +49,11 @@ def call_rows(calls: Sequence[DenoiserCall], leaves: Sequence[Leaf], most: int) 
     left = most // 2
     hidden = CallRow("", "", "", f"{len(found) - most} more rows", "", dead=False, fold=True)
     return [*found[:left], hidden, *found[len(found) - (most - left) :]]
+
+
+def _shape(step: Sequence[DenoiserCall], leaves: Sequence[str]) -> object:
+    """What alike steps share; calls in no step stand apart."""
+    return step[0].step is None, [_looks(call, leaves) for call in step]
 
 
 def _looks(call: DenoiserCall, leaves: Sequence[str]) -> object:

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from gradprobe.records.report import Report
+from gradprobe.records.report import DenoiserCall, Report
 from gradprobe.records.source import Frame
+from gradprobe.render.call_rows import call_rows
 from gradprobe.render.plain import place
 from gradprobe.render.text import Text
 from tests.render.hostile import SNIPPETS, hostile_reports
@@ -209,6 +210,17 @@ def test_calls_that_gradient_goes_past_have_rows() -> None:
         "",
     ]
     assert not any("denoiser calls: where" in line for line in shown(flows()))
+
+
+def test_a_call_in_no_step_stands_apart_from_the_steps() -> None:
+    rows = [
+        DenoiserCall(step, 0, "Net", None, None, "no", {"z0": "no"}) for step in (0, 1, 2, 3, None)
+    ]
+    shown = call_rows(rows, broken().leaves[:1], 20)
+    assert [(row.step, row.gradient) for row in shown] == [
+        ("0-3", "in no, out no"),
+        ("", "in no, out no"),
+    ]
 
 
 def test_calls_that_differ_have_rows_of_their_own() -> None:
