@@ -39,12 +39,12 @@ def stages_of(trace: Trace, views: Sequence[View]) -> tuple[Stage, ...]:
 
 
 def _moment(trace: Trace, mark: StageMark) -> int:
-    """Where a mark stands among the stages: an adapter may see a value long after it was made.
+    """Where a mark stands among the stages: when it was named.
 
-    The state that a scheduler is called with came before the denoiser's answer to it.
+    But the state that a scheduler is called with came before the denoiser's answer to it.
     """
     made = trace.values.at[mark.value]
-    return made if mark.source == "adapted" and made >= 0 else mark.at_op
+    return made if mark.name == INPUT and made >= 0 else mark.at_op
 
 
 def _root(trace: Trace, views: Sequence[View]) -> Stage:

@@ -96,7 +96,7 @@ def _ddim() -> Truth:
     return Truth(
         ["start_state"],
         [
-            Step(t, 1, ["model_output", "x_start", "pred_noise", ("step_output", following)])
+            Step(t, 1, ["model_output", "pred_noise", "x_start", ("step_output", following)])
             for t, following in moves
         ],
         ["final_output"],
