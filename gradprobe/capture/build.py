@@ -71,6 +71,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         callers=tuple(journal.stack.callers),
         functions_at=journal.stack.functions_at(),
         function_names=journal.stack.function_names(),
+        offsets=journal.stack.offsets(),
         generators=journal.stack.generators(),
         held=recorder.mode.entries.held(),
         called_at=called_at(recorder),

@@ -178,6 +178,10 @@ class CallStack:
         numbers = {id(code): number for number, code in enumerate(self.codes)}
         return tuple(-1 if place is None else numbers[id(place[0])] for place in self.places)
 
+    def offsets(self) -> dict[int, int]:
+        """By place, the offset of its instruction."""
+        return {n: place[1] for n, place in enumerate(self.places) if place is not None}
+
     def function_names(self) -> tuple[str, ...]:
         """Their qualified names, by those numbers."""
         return tuple(code.co_qualname for code in self.codes)

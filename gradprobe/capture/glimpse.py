@@ -68,6 +68,7 @@ def glimpse(recorder: Recorder) -> Trace:
         callers=tuple(stack.callers),
         functions_at=stack.functions_at(),
         function_names=stack.function_names(),
+        offsets=stack.offsets(),
         generators=stack.generators(),
         held=recorder.mode.entries.held(),
         called_at=called_at(recorder),

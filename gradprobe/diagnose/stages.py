@@ -29,7 +29,8 @@ def stages_of(trace: Trace, views: Sequence[View]) -> tuple[Stage, ...]:
         found.append((-1, _with(stage, grad=view.grad)))
     landmarks = landmarks_of(views[0].steps) if views else ()
     for mark in trace.stages:
-        found.append((_moment(trace, mark), _marked(trace, views, mark, landmarks)))
+        stage = _marked(trace, views, mark, landmarks)
+        found.append((_moment(mark, stage, views), stage))
     if views:
         if trace.looks == "auto":
             found += _discovered(trace, views, landmarks)
@@ -38,13 +39,20 @@ def stages_of(trace: Trace, views: Sequence[View]) -> tuple[Stage, ...]:
     return tuple(stage for _, stage in found)
 
 
-def _moment(trace: Trace, mark: StageMark) -> int:
+def _moment(mark: StageMark, stage: Stage, views: Sequence[View]) -> int:
     """Where a mark stands among the stages: when it was named.
 
     But the state that a scheduler is called with came before the denoiser's answer to it.
     """
-    made = trace.values.at[mark.value]
-    return made if mark.name == INPUT and made >= 0 else mark.at_op
+    if mark.name != INPUT or stage.step is None or not views:
+        return mark.at_op
+    steps, moment = views[0].steps, mark.at_op
+    for call, step in reversed(list(zip(steps.calls, steps.steps, strict=True))):
+        if call.from_op <= mark.at_op:
+            if step != stage.step:
+                break
+            moment = call.from_op
+    return moment
 
 
 def _root(trace: Trace, views: Sequence[View]) -> Stage:
@@ -66,6 +74,8 @@ def _marked(
         step = twin.step if step is None else step
         call = twin.call
         sigma = twin.sigma if sigma is None else sigma
+    elif step is None and views and mark.name == INPUT:
+        step = views[0].steps.begun_from(mark.value)
     elif step is None and views and mark.name not in _OUTSIDE:
         step = views[0].steps.around(mark.at_op, mark.value)
     if sigma is None and views and mark.source == "declared":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gradprobe.graph.ending import final_of, narrows_of
 from gradprobe.graph.skeleton import Event, Skeleton
 from gradprobe.records.op import Kind
 
@@ -24,6 +25,7 @@ class States:
     base: tuple[int | None, ...]
     start: int | None
     final: int | None
+    ends: tuple[int, ...]  # whatever else could be final, as far as the dataflow alone says
 
 
 def states_of(bones: Skeleton) -> States:
@@ -38,10 +40,28 @@ def states_of(bones: Skeleton) -> States:
     for position, state in enumerate(of_call):
         key = -1 - position if state is None else state
         evaluation.append(known.setdefault(key, len(known)))
-    final = _final(bones)
+    ends = narrows_of(bones, _sizes(bones))
+    final = final_of(bones, ends)
     return States(
-        of_call, tuple(evaluation), _bases(bones, known, final), _start(bones, of_call), final
+        of_call=of_call,
+        evaluation=tuple(evaluation),
+        base=_bases(bones, known, final),
+        start=_start(bones, of_call),
+        final=final,
+        ends=ends,
     )
+
+
+def _sizes(bones: Skeleton) -> set[int]:
+    """How many elements the state may have at the end."""
+    last = next((e for e in reversed(bones.events) if e.call is not None), None)
+    if last is None:
+        return set()
+    sizes = {bones.size(v) for v in last.outputs}
+    state = _argument(bones, last)
+    if state is not None:
+        sizes |= {bones.size(state), bones.size(state) // 2}
+    return sizes
 
 
 def _argument(bones: Skeleton, event: Event) -> int | None:
@@ -90,39 +110,6 @@ def _start(bones: Skeleton, of_call: tuple[int | None, ...]) -> int | None:
         if state is not None and state in event.outputs:
             state = merge.state
     return state
-
-
-def _final(bones: Skeleton) -> int | None:
-    """The first value after the last call that all of the trunk goes through, of the state's size.
-
-    The branches that pass no call (a penalty on the noise) are not the trunk's.
-    """
-    last = max((n for n, e in enumerate(bones.events) if e.call is not None), default=None)
-    if last is None:
-        return None
-    results = bones.events[last].outputs
-    sizes = {bones.size(v) for v in results}
-    state = _argument(bones, bones.events[last])
-    if state is not None:
-        sizes |= {bones.size(state), bones.size(state) // 2}
-
-    def on_trunk(value: int) -> bool:
-        return value in bones.entering or bones.depth.get(value, 0) > 0
-
-    last_use: dict[int, int] = {}
-    for number, event in enumerate(bones.events):
-        noise = bones.noise_at(number)
-        if not any(on_trunk(v) for v in event.outputs):
-            continue
-        for value in event.inputs:
-            if on_trunk(value) and value in bones.flow.between and value not in noise:
-                last_use[value] = number
-    last_use.update(dict.fromkeys(bones.flow.roots, len(bones.events)))
-    for number in range(last, len(bones.events)):
-        alive = [v for v, use in last_use.items() if use > number >= bones.made_by.get(v, -1)]
-        if len(alive) == 1 and bones.size(alive[0]) in sizes:
-            return alive[0]
-    return None
 
 
 def _bases(bones: Skeleton, known: dict[int, int], final: int | None) -> tuple[int | None, ...]:

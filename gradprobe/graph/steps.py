@@ -68,6 +68,11 @@ class Steps:
         step = self.steps[last]
         return following if following is not None or step is None else step + 1
 
+    def begun_from(self, state: int) -> int | None:
+        """The step that begins with a state."""
+        of_call = self.states.of_call if self.states is not None else ()
+        return next((s for s, v in zip(self.steps, of_call, strict=True) if v == state), None)
+
     def around(self, op: int, value: int) -> int | None:
         """The step in which a value was seen at `op`, told without a stack.
 

@@ -26,7 +26,10 @@ def stage_values(trace: Trace) -> frozenset[int]:
         if not way.used:
             continue
         steps = steps_of(data, way, trace.passes[-1].where)
-        found |= {mark.value for mark in landmarks_of(steps)} - set(leaf.values)
+        found |= {mark.value for mark in landmarks_of(steps)}
+        # Which of these is final, the source says: it is read later.
+        found.update(steps.states.ends if steps.states is not None else ())
+        found.difference_update(leaf.values)
         used += 1
         if used == _MOST_LEAVES:
             break

@@ -83,6 +83,8 @@ class Trace:
     # none), and which function it lies in (a number for its code).
     callers: Sequence[int] = ()
     functions_at: Sequence[int] = ()
+    # By place, the offset of its instruction in its function.
+    offsets: Mapping[int, int] = field(default_factory=dict)
     function_names: Sequence[str] = ()  # qualified names, by those numbers
     # Places in generators, and places that call what a variable holds: `model(x)` where `model` is
     # a parameter or was given another name.

@@ -106,7 +106,7 @@ def test_a_consumer_that_works_between_the_steps(checkout: Checkout) -> None:
 
 
 def test_a_loop_of_the_programs_own_has_the_stages(checkout: Checkout) -> None:
-    """Which step it is, this adapter does not say then."""
+    """Which step it is, this adapter does not say then: the dataflow does."""
     diffusion = checkout("guided/gaussian_diffusion.py").GaussianDiffusion(BETAS)
     torch.manual_seed(1)
     net = Denoiser()
@@ -120,3 +120,4 @@ def test_a_loop_of_the_programs_own_has_the_stages(checkout: Checkout) -> None:
     assert [stage.name for stage in adapted] == [*STAGES] * N
     levels = [stage.sigma for stage in adapted if stage.name == "step_input"]
     assert levels == [4.0, 3.0, 2.0, 1.0, 0.0]
+    assert [stage.step for stage in adapted] == [n for n in range(N) for _ in STAGES]
