@@ -177,7 +177,9 @@ def _cleans(calls: tuple[ModuleCall, ...], states: States, bones: Skeleton) -> b
     in_loop = len(set(sites[:-1])) < len(sites) - 1
     alone = in_loop and sites[-1] is not None and sites[-1] not in sites[:-1]
     last = next(e for e in reversed(bones.events) if e.call is not None)
-    return alone and states.final in last.outputs and states.base[-1] is None
+    # A cast may follow, so that the result of the call need not be the final value itself.
+    narrow = any(value in last.outputs for value in states.ends)
+    return alone and narrow and states.base[-1] is None
 
 
 def _called_from(call: ModuleCall) -> object:
