@@ -124,6 +124,45 @@ SPOILED = {
         order += 1  # <- write
         y.sum().backward()
     """,
+    "in bfloat16": """
+        z0 = torch.randn(4, 3, requires_grad=True)
+        layer = torch.nn.Linear(3, 3)
+        with torch.autocast("cpu", torch.bfloat16):
+            h = torch.tanh(layer(z0))  # <- saved
+            h += 1  # <- write
+        h.float().sum().backward()
+    """,
+    "in complex numbers": """
+        z0 = torch.randn(8, requires_grad=True)
+        f = torch.fft.fft(z0)
+        size = f.abs()  # <- saved
+        f *= 2  # <- write
+        size.sum().backward()
+    """,
+    "a mask": """
+        z0 = torch.randn(8, requires_grad=True)
+        mask = z0 > 0
+        y = torch.where(mask, z0, z0 * 2)  # <- saved
+        mask.logical_not_()  # <- write
+        y.sum().backward()
+    """,
+    "a part of a buffer, by a later step": """
+        z0 = torch.randn(3, 4, requires_grad=True)
+        history = torch.zeros(3, 4)
+        total = 0.0
+        for step in range(3):
+            history[step] = z0[step] * 2  # <- write
+            total = total + (history * history).sum()  # <- saved
+        total.backward()
+    """,
+    "a slice": """
+        z0 = torch.randn(2, 8, requires_grad=True)
+        x = z0 * 3
+        a, b = x[:1], x[1:]
+        y = a.exp() * b.cos()  # <- saved
+        b.add_(1.0)  # <- write
+        y.sum().backward()
+    """,
     "asked for by autograd.grad": """
         z0 = torch.randn(4, requires_grad=True)
         h = torch.sigmoid(z0)  # <- saved

@@ -50,16 +50,17 @@ loss.backward()
 """
 
 _SAID = re.compile(
-    r"modified by an inplace operation: \[torch\.(?:\w+\.)?(\w+)Tensor \[([\d, ]*)\]\]"
+    r"modified by an inplace operation: \[([\w.]+?)(?:Tensor|Type) \[([\d, ]*)\]\]"
     r"(?:, which is output \d+ of ([\w:]+),)? is at version (\d+); expected version (\d+)"
 )
+# `torch.cuda.FloatTensor`, but `CPUBFloat16Type`. A longer name stands before the one it ends with.
 _DTYPES = {
+    "ComplexFloat": "complex64",
+    "ComplexDouble": "complex128",
+    "BFloat16": "bfloat16",
     "Float": "float32",
     "Double": "float64",
     "Half": "float16",
-    "BFloat16": "bfloat16",
-    "ComplexFloat": "complex64",
-    "ComplexDouble": "complex128",
     "Long": "int64",
     "Int": "int32",
     "Short": "int16",
@@ -104,13 +105,16 @@ def check(view: View) -> Iterator[Draft]:
 
 def _wanted(said: str) -> Wanted | None:
     match = _SAID.search(said)
-    if match is None or match[1] not in _DTYPES:
+    if match is None:
+        return None
+    dtype = next((name for kind, name in _DTYPES.items() if match[1].endswith(kind)), None)
+    if dtype is None:
         return None
     shape = tuple(int(n) for n in match[2].split(",") if n.strip())
     node = match[3]
     if node is not None:
         node = re.sub(r"(Backward)?\d*$", "", node.rsplit("::", 1)[-1]).lower()
-    return Wanted(_DTYPES[match[1]], shape, node, int(match[4]), int(match[5]))
+    return Wanted(dtype, shape, node, int(match[4]), int(match[5]))
 
 
 def _message(view: View, best: Spoiled, wanted: Wanted) -> str:
