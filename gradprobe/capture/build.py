@@ -15,7 +15,7 @@ from gradprobe.capture.leaf_names import LeafNames
 from gradprobe.capture.naming import Naming
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.source_map import SourceMap
-from gradprobe.capture.tables import ops_of, values_of
+from gradprobe.capture.tables import ops_of, rewrites_of, values_of
 from gradprobe.records.backward import FunctionCall, GradRead, Pass
 from gradprobe.records.report import Environment
 from gradprobe.records.source import Frame
@@ -38,6 +38,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         frames=tuple(frames),
         ops=ops_of(journal),
         values=values_of(journal),
+        rewrites=rewrites_of(journal),
         regions=tuple(_region(o, sources, frames) for o in recorder.grad_mode.openings),
         leaves=leaves,
         exits=tuple(recorder.memory.exits),

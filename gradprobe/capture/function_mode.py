@@ -312,6 +312,7 @@ class SeeingMode(TorchFunctionMode):
         outputs.append(value)
         if ref is not None:
             before, ref.value = ref.value, value
+            journal.rewrote(tensor, before, value)
             if made & LEAF:
                 self.leaves.written(before, value)
         else:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gradprobe.capture.call_stack import CallStack
 from gradprobe.capture.identity import Identity, TensorRef
-from gradprobe.capture.torch_internals import has_history
+from gradprobe.capture.torch_internals import has_history, version
 from gradprobe.records.op import Callee
 from gradprobe.records.tensor import (
     CONNECTED,
@@ -46,6 +46,7 @@ class Journal:
         "new_value",
         "outputs",
         "outputs_end",
+        "rewrites",
         "row",
         "sequence",
         "site",
@@ -67,6 +68,7 @@ class Journal:
         self.meta: list[int] = []
         self.flags = bytearray()
         self.made_at = array("i")
+        self.rewrites = array("i")  # value, the one before, version: three to a write
         self.metas: list[TensorMeta] = []
         self.meta_of: dict[tuple[torch.Size, torch.dtype, str], int] = {}
         self.callees: list[Callee] = []
@@ -109,9 +111,21 @@ class Journal:
         self.made_at[value] = -1
         return self.identity.add(tensor, value)
 
+    def rewrote(self, tensor: Tensor, before: int, value: int) -> None:
+        """A write gave a tensor another value."""
+        now = version(tensor)
+        self.rewrites.extend((value, before, -1 if now is None else now))
+
     def record_bytes(self) -> int:
         """Memory of the columns, in bytes: numbers in arrays, pointers, and the values' numbers."""
-        arrays = (self.head, self.sequence, self.inputs_end, self.outputs_end, self.made_at)
+        arrays = (
+            self.head,
+            self.sequence,
+            self.inputs_end,
+            self.outputs_end,
+            self.made_at,
+            self.rewrites,
+        )
         lists = (self.site, self.inputs, self.outputs, self.meta)
         size = sum(len(column) * column.itemsize for column in arrays)
         size += sum(len(column) * _POINTER for column in lists)

@@ -141,6 +141,7 @@ class Memory:
                 circumstances |= UNTRACKED << 16
             journal.head[row] |= circumstances
             other.value = value
+            journal.rewrote(alias, old, value)
             if flags & LEAF:
                 self.leaves.written(old, value)
 

@@ -6,7 +6,7 @@ from array import array
 
 from gradprobe.capture.journal import Journal
 from gradprobe.records.op import OpTable
-from gradprobe.records.tensor import ValueTable
+from gradprobe.records.tensor import Rewrites, ValueTable
 
 
 def ops_of(journal: Journal) -> OpTable:
@@ -31,3 +31,9 @@ def values_of(journal: Journal) -> ValueTable:
         flags=bytes(journal.flags),
         at=array("i", journal.made_at),
     )
+
+
+def rewrites_of(journal: Journal) -> Rewrites:
+    """Every write so far."""
+    columns = journal.rewrites
+    return Rewrites(value=columns[0::3], before=columns[1::3], version=columns[2::3])

@@ -93,26 +93,12 @@ def _finding(view: View, rule: Rule, draft: Draft) -> Finding:
         at=draft.at,
         opened_by=draft.opened_by,
         related=draft.related,
-        stage=_stage(view, op),
+        stage=view.stage_at(op),
         step=view.steps.of(op) if op >= 0 else None,
         count=view.occurrences(draft.of) if draft.of is not None else 1,
         message=draft.message,
         fix=draft.fix,
     )
-
-
-def _stage(view: View, op: int) -> str | None:
-    """The named point that was passed last before an op."""
-    if op < 0:
-        return None
-    if view.steps.call_at(op) is not None:
-        return "denoiser"
-    passed = [s for s in view.trace.stages if s.at_op <= op and s.value in view.flow.between]
-    calls = [c for c in view.steps.calls if c.to_op <= op]
-    last_call = calls[-1].to_op if calls else -1
-    if passed and passed[-1].at_op >= last_call:
-        return passed[-1].name
-    return "denoised_output" if calls else view.leaf.name
 
 
 def _with_hidden(found: list[Finding], behind: list[Draft]) -> list[Finding]:

@@ -10,7 +10,8 @@ from gradprobe.records.op import Kind
 from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers, Verdict
 
 _NO_GRAD = "does not require grad"
-_UNEXPLAINED = "GP114"
+# Findings that are about no way of the gradient: torch stopped, or nobody knows.
+_OF_NO_WAY = ("GP114", "GP201", "GP204")
 
 
 def verdict_of(view: View, findings: Sequence[Finding]) -> Verdict:
@@ -61,7 +62,7 @@ def _complete(view: View, findings: Sequence[Finding], calls: Sequence[Through])
     through = loss_in(calls, view)
     if through is not None:
         return Complete("no", through, *counted)
-    lost = [f for f in findings if f.severity != "note" and f.code != _UNEXPLAINED]
+    lost = [f for f in findings if f.severity != "note" and f.code not in _OF_NO_WAY]
     if lost:
         ways = "one way" if len(lost) == 1 else f"{len(lost)} ways"
         verb = "carries" if len(lost) == 1 else "carry"
@@ -78,6 +79,8 @@ def _complete(view: View, findings: Sequence[Finding], calls: Sequence[Through])
         return Complete("unknown", sentence, *counted)
     if calls:
         return Complete("yes", f"all {count} denoiser calls carry gradient", *counted)
+    if view.refused is not None or (view.passed is not None and view.passed.raised is not None):
+        return Complete("unknown", "torch stopped before gradient had gone every way")
     if any(view.trace.ops.callee_of(op).kind is Kind.UNSEEN for op in view.flow.ops):
         return Complete("unknown", "part of the way ran in code that could not be seen")
     return Complete("yes", "every way that was seen carries gradient")

@@ -97,6 +97,19 @@ class View:
     def place_of(self, op: int) -> Frame | None:
         return self.trace.frame_of(op) if op >= 0 else None
 
+    def stage_at(self, op: int) -> str | None:
+        """The named point that was passed last before an op."""
+        if op < 0:
+            return None
+        if self.steps.call_at(op) is not None:
+            return "denoiser"
+        passed = [s for s in self.trace.stages if s.at_op <= op and s.value in self.flow.between]
+        calls = [c for c in self.steps.calls if c.to_op <= op]
+        last_call = calls[-1].to_op if calls else -1
+        if passed and passed[-1].at_op >= last_call:
+            return passed[-1].name
+        return "denoised_output" if calls else self.leaf.name
+
     def occurrences(self, found: Break) -> int:
         """How many times the same place lost the gradient between leaf and root."""
         if found.cut.op < 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 # What is known of one value, as bits.
@@ -48,3 +48,16 @@ class ValueTable:
 
     def has(self, value: int, bits: int) -> bool:
         return bool(self.flags[value] & bits)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrites:
+    """Values that took the place of another in the same tensor, one entry a write.
+
+    `before[i]` was the tensor's value until a write gave it `value[i]`; `version[i]` is its version
+    counter after the write, -1 for a tensor that does not count.
+    """
+
+    value: array[int] = field(default_factory=lambda: array("i"))
+    before: array[int] = field(default_factory=lambda: array("i"))
+    version: array[int] = field(default_factory=lambda: array("i"))

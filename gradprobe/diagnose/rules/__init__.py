@@ -15,6 +15,8 @@ RULES: dict[str, str] = {
     "GP110": "gradprobe.diagnose.rules.gp110_leaf_replaced",
     "GP109": "gradprobe.diagnose.rules.gp109_leaf_unused",
     "GP108": "gradprobe.diagnose.rules.gp108_leaf_not_tracking",
+    "GP201": "gradprobe.diagnose.rules.gp201_saved_tensor_overwritten",
+    "GP204": "gradprobe.diagnose.rules.gp204_leaf_written_in_place",
     "GP301": "gradprobe.diagnose.rules.gp301_flat_op",
     "GP114": "gradprobe.diagnose.rules.gp114_unexplained",
 }
