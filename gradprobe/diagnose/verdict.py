@@ -10,7 +10,8 @@ from gradprobe.records.op import Kind
 from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers, Verdict
 
 _NO_GRAD = "does not require grad"
-_UNEXPLAINED = "GP114"
+# Why torch raised: nothing is lost on the way.
+_RAISED = frozenset({"GP114", "GP203", "GP205"})
 
 
 def verdict_of(view: View, findings: Sequence[Finding]) -> Verdict:
@@ -61,7 +62,7 @@ def _complete(view: View, findings: Sequence[Finding], calls: Sequence[Through])
     through = loss_in(calls, view)
     if through is not None:
         return Complete("no", through, *counted)
-    lost = [f for f in findings if f.severity != "note" and f.code != _UNEXPLAINED]
+    lost = [f for f in findings if f.severity != "note" and f.code not in _RAISED]
     if lost:
         ways = "one way" if len(lost) == 1 else f"{len(lost)} ways"
         verb = "carries" if len(lost) == 1 else "carry"

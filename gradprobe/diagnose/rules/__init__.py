@@ -16,5 +16,7 @@ RULES: dict[str, str] = {
     "GP109": "gradprobe.diagnose.rules.gp109_leaf_unused",
     "GP108": "gradprobe.diagnose.rules.gp108_leaf_not_tracking",
     "GP301": "gradprobe.diagnose.rules.gp301_flat_op",
+    "GP203": "gradprobe.diagnose.rules.gp203_graph_freed",
+    "GP205": "gradprobe.diagnose.rules.gp205_inference_tensor_saved",
     "GP114": "gradprobe.diagnose.rules.gp114_unexplained",
 }
