@@ -122,6 +122,7 @@ class WatchedPass:
     nodes: int | None = None
     edges: int | None = None
     measured: dict[int, Measured] = field(default_factory=dict)
+    retained: bool = False
 
 
 class Search(Protocol):
@@ -203,7 +204,7 @@ class BackwardWatch:
         return result
 
     def begin(self, outputs: Any, args: Any, kwargs: Any, frame: Any) -> WatchedPass:
-        """Note what is asked of the engine: `args` are gradients, flags, and at 3 the inputs."""
+        """Note what is asked of the engine: `args` are gradients, two flags, and the inputs."""
         journal = self.mode.journal
         place = journal.stack.place(frame)
         roots = tuple(t for t in outputs if isinstance(t, Tensor))
@@ -217,6 +218,7 @@ class BackwardWatch:
             place=place,
             where=journal.stack.stack(frame),
             grad_fn=next((t.grad_fn.name() for t in roots if t.grad_fn is not None), None),
+            retained=bool(args[1]) if len(args) > 1 else False,
         )
         self.passes.append(seen)
         seen.nodes, seen.edges = self.walk.count(roots)

@@ -125,6 +125,7 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
                 nodes=seen.nodes,
                 edges=seen.edges,
                 measured=dict(seen.measured),
+                retained=seen.retained,
             )
         )
     return found

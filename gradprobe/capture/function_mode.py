@@ -358,7 +358,11 @@ class SeeingMode(TorchFunctionMode):
         callee = self.journal.callees[learned.number].name
         at = len(self.journal.head)
         where = self.journal.stack.stack(frame)
-        self.raised.append(RaisedOp(callee, at, place, tuple(inputs), str(error), where))
+        wanted = set(inputs)
+        refs = [ref for ref in list(self.table.values()) if ref.value in wanted]
+        live = [(ref.value, tensor) for ref in refs if (tensor := ref()) is not None]
+        made = tuple(value for value, tensor in live if tensor.is_inference())
+        self.raised.append(RaisedOp(callee, at, place, tuple(inputs), str(error), where, made))
 
     def leaf_call(
         self, func: Callable[..., Any], learned: Learned, args: tuple[Any, ...], kwargs: Any

@@ -27,6 +27,7 @@ class Goal:
     passed: Pass | None
     where: Where | None
     refused: str | None = None
+    final: bool = False  # nothing ran after it, so that it counts for leaves that it does not use
 
 
 def goals_of(trace: Trace) -> list[Goal]:
@@ -58,7 +59,15 @@ def _refusals(trace: Trace) -> list[Goal]:
     """Ops that raised for a reason of autograd's after the last backward: the run ended there."""
     last = max((p.at_op for p in trace.passes), default=-1)
     return [
-        Goal(op.inputs, op.callee, trace.frames[op.site], None, op.where, refused=op.message)
+        Goal(
+            op.inputs,
+            op.callee,
+            trace.frames[op.site],
+            None,
+            op.where,
+            refused=op.message,
+            final=op.at_op >= len(trace.ops),
+        )
         for op in trace.raised
         if op.at_op > last and op.inputs and any(said in op.message for said in _REFUSES)
     ][-1:]
@@ -87,7 +96,7 @@ def views_of(data: Dataflow) -> Iterator[list[View]]:
         sources = frozenset(leaf.values)
         asked = [g for g in goals if _asks_for(g, leaf)]
         every = [(goal, flow(data, leaf, sources, goal.roots)) for goal in asked]
-        flows[number] = [(g, f) for g, f in every if f.used] or every[-1:]
+        flows[number] = [(g, f) for g, f in every if f.used or g.final] or every[-1:]
     used = [n for n, found in flows.items() if any(f.used for _, f in found)]
     inferred = all(leaf.made == "inferred" for leaf in leaves)
     for number, leaf in enumerate(leaves):

@@ -15,6 +15,8 @@ from gradprobe.graph.ways import arrows_of
 from gradprobe.records.picture import Arrow, Box, Picture, State
 from gradprobe.records.report import Finding
 
+_UNUSED = "GP109"
+
 
 def picture_of(view: View | None, findings: Sequence[Finding]) -> Picture:
     """The picture of one leaf's way to its root; `findings` name the causes on cut arrows."""
@@ -42,7 +44,8 @@ def _root(view: View) -> Box:
 def _unused(view: View, findings: Sequence[Finding]) -> Picture:
     """A leaf whose values go nowhere, and what feeds the root in its place."""
     leaf, root = _leaf(view, "cut"), _root(view)
-    instead = next((f.opened_by for f in findings if f.leaf == leaf.label and f.opened_by), None)
+    own = (f for f in findings if f.leaf == leaf.label and f.code == _UNUSED)
+    instead = next((f.opened_by for f in own if f.opened_by), None)
     if instead is None:
         return Picture((leaf, root))
     source = Box("source", "source", "used instead", instead.expression, "unknown", instead)

@@ -28,6 +28,7 @@ class Pass:
     all leaves. `at_op` is how many ops had been seen. `reached` maps a leaf's value at that moment
     to its gradient's statistics, or to None where no gradient arrived. `measured` holds values
     whose nodes were found in the graph when the pass began. `raised` is torch's message.
+    `retained` says that the graph was to be kept.
     """
 
     how: Literal["backward", "grad"]
@@ -44,6 +45,7 @@ class Pass:
     edges: int | None
     # (nodes are counted only up to a bound; None says the graph was larger)
     measured: Mapping[int, Measured] = field(default_factory=dict)
+    retained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,10 @@ class GradRead:
 
 @dataclass(frozen=True, slots=True)
 class RaisedOp:
-    """An op that raised instead of returning: which, where, and with what message."""
+    """An op that raised instead of returning: which, where, and with what message.
+
+    `inference` are those of its inputs that were made in inference mode, as torch says.
+    """
 
     callee: str
     at_op: int
@@ -86,3 +91,4 @@ class RaisedOp:
     inputs: tuple[int, ...]
     message: str
     where: Where
+    inference: tuple[int, ...] = ()

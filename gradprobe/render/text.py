@@ -96,10 +96,11 @@ def _finding(page: Page, finding: Finding) -> None:
         title.append("came back" if finding.verified else "stayed lost")
     page.show(title)
     page.paragraph(_when(finding), "dim")
-    if finding.opened_by is not None:
-        page.place(finding.opened_by, "cause -->")
-        page.source(finding.opened_by, style)
-    page.place(finding.at, "-->" if finding.opened_by is None else "lost at -->")
+    cause = finding.opened_by
+    if cause is not None and cause != finding.at:
+        page.place(cause, "cause -->")
+        page.source(cause, style)
+    page.place(finding.at, "-->" if cause in (None, finding.at) else "lost at -->")
     page.source(finding.at, style)
     page.paragraph(finding.message)
     for related in finding.related[:_MOST_RELATED]:
