@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from gradprobe.graph.landmarks import DENOISED, INPUT, Landmark, landmarks_of, level_of
 from gradprobe.graph.view import View
@@ -153,8 +154,6 @@ def _bare(trace: Trace, views: Sequence[View], value: int, name: str, at: Frame 
 
 
 def _with(stage: Stage, **fields: object) -> Stage:
-    from dataclasses import replace
-
     known = {name: value for name, value in fields.items() if value is not None}
     return replace(stage, **known)  # type: ignore[arg-type]  # names are checked by replace
 

@@ -80,7 +80,7 @@ def test_places_are_the_assignments(checkout: Checkout) -> None:
     for stage in report.stages:
         if stage.source == "adapted" and stage.step == 1:
             assert stage.at is not None
-            assert stage.at.file.endswith("somebody/work/edm/generate.py")
+            assert stage.at.file.endswith("somebody/code/edm/generate.py")
             assert stage.at.function == "edm_sampler"
             lines.setdefault(stage.name, []).append(stage.at.source.strip())
     assert lines == {

@@ -141,7 +141,7 @@ def test_noise_that_a_checkout_gives_a_name(checkout: Checkout, tmp_path: Any) -
     module = checkout("cosmos/modules/res_sampler.py")
     path = tmp_path / "edited" / "res_sampler.py"
     path.parent.mkdir()
-    source = (tmp_path / "somebody/work/cosmos/modules/res_sampler.py").read_text("utf-8")
+    source = (tmp_path / "somebody/code/cosmos/modules/res_sampler.py").read_text("utf-8")
     edited = source.replace(
         "drawn = solver_cfg.s_noise * torch.randn_like(input_x_B_StateShape)",
         "step_noise = torch.randn_like(input_x_B_StateShape)",
