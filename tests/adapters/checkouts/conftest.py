@@ -23,7 +23,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checko
 
     def load(file: str) -> ModuleType:
         tree, _, within = file.partition("/")
-        place = tmp_path / "somebody" / "work" / tree
+        place = tmp_path / "somebody" / "code" / tree
         if not place.exists():
             shutil.copytree(SOURCES / tree, place, ignore=shutil.ignore_patterns("__pycache__"))
             monkeypatch.syspath_prepend(place)
