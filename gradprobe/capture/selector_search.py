@@ -43,8 +43,12 @@ class Search:
         for one in self._known(code.co_filename, module):
             if one.function == name or ("*" in one.function and fnmatchcase(name, one.function)):
                 variables = variables_of(code) if variables is None else variables
-                if one.variable in variables:
-                    (selectors if isinstance(one, Selector) else clocks).append(one)  # type: ignore[arg-type]
+                if one.variable not in variables:
+                    continue
+                if isinstance(one, Selector):
+                    selectors.append(one)
+                else:
+                    clocks.append(one)
         return selectors, clocks
 
     def _known(self, file: str, module: str) -> Sequence[Selector | Clock]:

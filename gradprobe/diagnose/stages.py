@@ -27,7 +27,7 @@ def stages_of(trace: Trace, views: Sequence[View]) -> tuple[Stage, ...]:
     for view in views:
         leaf = view.leaf
         stage = _bare(trace, views, leaf.values[0], leaf.name, leaf.at)
-        found.append((-1, _with(stage, grad=view.grad)))
+        found.append((-1, replace(stage, grad=view.grad)))
     landmarks = landmarks_of(views[0].steps) if views else ()
     for mark in trace.stages:
         stage = _marked(trace, views, mark, landmarks)
@@ -59,7 +59,7 @@ def _moment(mark: StageMark, stage: Stage, views: Sequence[View]) -> int:
 def _root(trace: Trace, views: Sequence[View]) -> Stage:
     first = views[0]
     stage = _bare(trace, views, first.flow.roots[0], first.root_name, first.root_at)
-    return _with(stage, grad_fn=first.passed.grad_fn if first.passed is not None else None)
+    return replace(stage, grad_fn=first.passed.grad_fn if first.passed is not None else None)
 
 
 def _marked(
@@ -81,7 +81,7 @@ def _marked(
         step = views[0].steps.around(mark.at_op, mark.value)
     if sigma is None and views and mark.source == "declared":
         sigma = level_of(views[0].steps, step)
-    return _with(
+    return replace(
         stage,
         step=step,
         call=call,
@@ -89,8 +89,8 @@ def _marked(
         grad_fn=mark.grad_fn,
         grad=mark.grad,
         value=mark.stats,
-        device=mark.device,
-        is_leaf=mark.is_leaf,
+        device=mark.device or stage.device,
+        is_leaf=stage.is_leaf if mark.is_leaf is None else mark.is_leaf,
         version=mark.version,
         source=mark.source,
     )
@@ -120,9 +120,12 @@ def _discovered(
             grad = call.grad if call is not None else None
         if mark.value in first.leaf.values:
             grad = first.grad
+        device = seen.device if seen is not None else None
+        if call is not None:
+            device = call.device
         yield (
             mark.op,
-            _with(
+            replace(
                 stage,
                 step=mark.step,
                 call=mark.call,
@@ -130,7 +133,7 @@ def _discovered(
                 grad_fn=seen.grad_fn if seen is not None else mark.grad_fn,
                 grad=grad,
                 value=call.stats if call is not None else None,
-                device=call.device if call is not None else (seen.device if seen else None),
+                device=device or stage.device,
             ),
         )
 
@@ -151,11 +154,6 @@ def _bare(trace: Trace, views: Sequence[View], value: int, name: str, at: Frame 
         device=None if meta.device == "unknown" else meta.device,
         is_leaf=not requires_grad or trace.values.has(value, LEAF),
     )
-
-
-def _with(stage: Stage, **fields: object) -> Stage:
-    known = {name: value for name, value in fields.items() if value is not None}
-    return replace(stage, **known)  # type: ignore[arg-type]  # names are checked by replace
 
 
 def _connected(view: View, value: int) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gradprobe.graph.dataflow import Dataflow
@@ -66,6 +66,20 @@ def flow(
     values (an optimiser's step) is not part of the way. Where only the flow `of_values` is asked
     for, nothing is said of gradient: no value is `connected`, and there are no `cuts`.
     """
+    feeding, ops = feeding_of(data, sources, roots)
+    return _forward(data, leaf, sources, roots, feeding, sorted(ops), of_values)
+
+
+def feeding_of(
+    data: Dataflow,
+    sources: frozenset[int],
+    roots: Sequence[int],
+    inputs_of: Callable[[int, int], Iterable[int]] | None = None,
+) -> tuple[set[int], set[int]]:
+    """The values that feed the roots, back to `sources`, and the ops that made them.
+
+    `inputs_of` says of a value and its op from which inputs it is to be followed; all by default.
+    """
     feeding: set[int] = set()
     ops: set[int] = set()
     waiting = list(roots)
@@ -82,8 +96,8 @@ def flow(
         op = data.producer[value]
         if op >= 0:
             ops.add(op)
-            waiting.extend(data.inputs(op))
-    return _forward(data, leaf, sources, roots, feeding, sorted(ops), of_values)
+            waiting.extend(data.inputs(op) if inputs_of is None else inputs_of(value, op))
+    return feeding, ops
 
 
 def _forward(

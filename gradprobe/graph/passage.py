@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gradprobe.graph.dataflow import Dataflow
-from gradprobe.graph.flow import Flow, carriers, has_history
+from gradprobe.graph.flow import Flow, carriers, feeding_of, has_history
 from gradprobe.records.backward import FunctionCall
 from gradprobe.records.op import INSIDE_FUNCTION, Kind
 from gradprobe.records.report import Answer
@@ -162,24 +162,13 @@ def _feeding(
     data: Dataflow, flow: Flow, sources: frozenset[int], meant: frozenset[int]
 ) -> frozenset[int]:
     """What feeds the root, past no cut that is meant."""
-    feeding: set[int] = set()
-    waiting = list(flow.roots)
-    while waiting:
-        value = waiting.pop()
-        if value in feeding:
-            continue
-        feeding.add(value)
-        if value in sources:
-            continue
-        returned = data.suspected.get(value)
-        if returned is not None:
-            waiting.append(data.trace.exits[returned.exit].value)
-        op = data.producer[value]
-        if op < 0:
-            continue
-        inputs: Iterable[int] = data.inputs(op)
-        if value in meant:
-            kept = set(behind(data, value))
-            inputs = [v for v in inputs if v in kept or v not in flow.connected]
-        waiting.extend(inputs)
+
+    def inputs_of(value: int, op: int) -> Iterable[int]:
+        inputs = data.inputs(op)
+        if value not in meant:
+            return inputs
+        kept = set(behind(data, value))
+        return [v for v in inputs if v in kept or v not in flow.connected]
+
+    feeding, _ = feeding_of(data, sources, flow.roots, inputs_of)
     return frozenset(feeding)
