@@ -17,6 +17,7 @@ from gradprobe.capture.stage_selectors import parse as parse_selectors
 from gradprobe.diagnose.allow import Allowed
 from gradprobe.diagnose.allow import parse as parse_allowed
 from gradprobe.errors import BadConfig, UsageError
+from gradprobe.records.numerics import NUMERICS
 from gradprobe.records.report import FIND_STAGES, OPS, SEVERITIES
 
 FILE, TABLE = "pyproject.toml", "tool.gradprobe"
@@ -38,6 +39,7 @@ class Config:
     denoiser: str | None = None
     find_stages: str | None = None
     ops: str | None = None
+    numerics: str | None = None
     allow: tuple[Allowed, ...] = ()
     fail_on: str | None = None
 
@@ -50,13 +52,14 @@ class Config:
         denoiser: str | None = None,
         find_stages: str | None = None,
         ops: str | None = None,
+        numerics: str | None = None,
         allow: str | Sequence[str | Allowed] = (),
     ) -> dict[str, Any]:
         """The arguments of a `gradprobe.Probe` that is asked for these on top of the file's.
 
         What is asked for here wins. Stages add up, but one given here takes the place of those of
-        the same name; `allow` adds up. Raises `UsageError` for a selector or an
-        entry of another form.
+        the same name; `allow` adds up. `numerics` as `auto` begins with stages. Raises
+        `UsageError` for a selector or an entry of another form.
         """
         given = parse_selectors(stages)
         names = {selector.name for selector in given}
@@ -68,6 +71,7 @@ class Config:
             "denoiser": self.denoiser if denoiser is None else denoiser,
             "find_stages": find_stages or self.find_stages or "auto",
             "ops": ops or self.ops or "all",
+            "numerics": "nodes" if (numerics or self.numerics) == "nodes" else "stages",
             "allow": (*self.allow, *parse_allowed(allow)),
         }
 
@@ -183,6 +187,7 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "denoiser": _name,
     "find-stages": _one_of(FIND_STAGES),
     "ops": _one_of(OPS),
+    "numerics": _one_of(("auto", *NUMERICS)),
     "allow": _allow,
     "fail-on": _one_of(FAIL_ON),
 }

@@ -17,6 +17,7 @@ from gradprobe.diagnose.allow import Allowed
 from gradprobe.diagnose.allow import parse as parse_allowed
 from gradprobe.errors import UsageError
 from gradprobe.graph.wanted import stage_values
+from gradprobe.records.numerics import NUMERICS, Numerics
 from gradprobe.records.report import FIND_STAGES, OPS, FindStages, Ops, Report, Stage
 
 
@@ -45,6 +46,10 @@ class Probe:
     again and again, where each call is one op. That costs little beside a network, names no line
     inside it, and leaves open whether gradient goes through all of it.
 
+    `numerics` says how closely numbers are looked at: `stages`, the gradients of leaves and stages;
+    or `nodes`, the gradients of every node and the range of every value, so that the op is named at
+    which a gradient became zero, infinite or NaN. That takes up to twice the time.
+
     Settings in a pyproject.toml are read by `gradprobe trace` and by the pytest fixture, not here.
 
     Use it as a context manager, or with `start` and `stop`. Raises `UsageError` for a selector or
@@ -62,6 +67,7 @@ class Probe:
         find_stages: FindStages = "auto",
         allow: str | Sequence[str | Allowed] = (),
         ops: Ops = "all",
+        numerics: Numerics = "stages",
         command: Sequence[str] = (),
     ) -> None:
         if isinstance(leaves, str):
@@ -72,6 +78,8 @@ class Probe:
             )
         if ops not in OPS:
             raise UsageError(f"ops is {ops!r}; it is one of {', '.join(OPS)}")
+        if numerics not in NUMERICS:
+            raise UsageError(f"numerics is {numerics!r}; it is one of {', '.join(NUMERICS)}")
         selectors = parse(stages)
         self._allowed = parse_allowed(allow)
         self._recorder = Recorder(
@@ -83,6 +91,7 @@ class Probe:
             denoiser,
             adapter_for,
             ops,
+            numerics,
         )
         if find_stages == "auto":
             self._recorder.passes.search = StageSearch(self._recorder, stage_values)

@@ -16,6 +16,7 @@ from gradprobe.capture.build import build
 from gradprobe.graph.dataflow import dataflow
 from gradprobe.graph.flow import Flow, flow
 from gradprobe.probe import Probe
+from gradprobe.records.numerics import Numerics
 from gradprobe.records.report import Finding, FindStages, Report
 from gradprobe.records.source import Frame
 from gradprobe.records.trace import Trace
@@ -81,6 +82,7 @@ def trace(
     denoiser: str | None = None,
     stages: Mapping[str, str] | None = None,
     find_stages: FindStages = "auto",
+    numerics: Numerics = "stages",
     file: str | None = None,
     given: dict[str, Any] | None = None,
 ) -> Traced:
@@ -98,6 +100,7 @@ def trace(
         denoiser=denoiser,
         stages=stages or {},
         find_stages=find_stages,
+        numerics=numerics,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -16,8 +16,10 @@ from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.graph_walk import GraphWalk, raw_graph
 from gradprobe.capture.leaf_watch import LeafWatch, WatchedLeaf
 from gradprobe.capture.memory import Memory
+from gradprobe.capture.node_watch import NodeWatch
 from gradprobe.capture.torch_internals import NoSubclasses, in_transform, node_counter
 from gradprobe.records.backward import Measured
+from gradprobe.records.numerics import NodeNumbers
 from gradprobe.records.op import Callee, Kind
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
@@ -123,6 +125,13 @@ class WatchedPass:
     edges: int | None = None
     measured: dict[int, Measured] = field(default_factory=dict)
     retained: bool = False
+    numbers: NodeNumbers | None = None
+
+
+def _sound(seen: WatchedPass) -> bool:
+    """Whether the gradient of every leaf that was reached is finite and not all zero."""
+    reached = [stats for stats in seen.reached.values() if stats is not None]
+    return seen.raised is None and all(not s.nonfinite and s.abs_max > 0 for s in reached)
 
 
 class Search(Protocol):
@@ -157,6 +166,8 @@ class BackwardWatch:
         # Put around each pass: what runs in it gives no stages, so nothing need be watched.
         self.unwatched: Callable[[], AbstractContextManager[None]] = nullcontext
         self.search: Search | None = None
+        self.nodes: NodeWatch | None = None
+        self.first_bad: WatchedPass | None = None
 
     def wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _engine_run_backward(t_outputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -184,6 +195,8 @@ class BackwardWatch:
                 if self.search is not None:
                     more, stages = self.search.begin([t for t in outputs if isinstance(t, Tensor)])
                     handles += more
+                if self.nodes is not None:
+                    handles += self.nodes.begin([t for t in outputs if isinstance(t, Tensor)])
         self.mode.pauses += 1
         try:
             result = original(outputs, *args, **kwargs)
@@ -197,11 +210,24 @@ class BackwardWatch:
                 seen.reached[value] = None if numbers is None else as_stats(numbers)
             if self.search is not None and stages:
                 seen.measured = self.search.measured(stages)
+            if self.nodes is not None:
+                seen.numbers = self.nodes.finished()
+                self.thin()
             self.mode.pauses -= 1
         if seen.how == "grad":
             with NoSubclasses():
                 self.gradients(seen, result)
         return result
+
+    def thin(self) -> None:
+        """Of the numbers of all passes the first, the first bad and the last are kept."""
+        if len(self.passes) < 3:
+            return
+        before = self.passes[-2]
+        if _sound(before) or self.first_bad is not None:
+            before.numbers = None
+        else:
+            self.first_bad = before
 
     def begin(self, outputs: Any, args: Any, kwargs: Any, frame: Any) -> WatchedPass:
         """Note what is asked of the engine: `args` are gradients, two flags, and the inputs."""

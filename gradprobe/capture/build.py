@@ -13,10 +13,13 @@ from gradprobe.capture.glimpse import called_at
 from gradprobe.capture.grad_mode import Opening
 from gradprobe.capture.leaf_names import LeafNames
 from gradprobe.capture.naming import Naming
+from gradprobe.capture.numeric_mode import NumericMode
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.source_map import SourceMap
 from gradprobe.capture.tables import ops_of, rewrites_of, values_of
+from gradprobe.capture.zero_factors import zero_factor
 from gradprobe.records.backward import FunctionCall, GradRead, Pass
+from gradprobe.records.numerics import ForwardNumbers
 from gradprobe.records.report import Environment
 from gradprobe.records.source import Frame
 from gradprobe.records.trace import Region, Trace
@@ -78,6 +81,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         called_at=called_at(recorder),
         denoiser=recorder.denoiser,
         looks=recorder.find_stages,
+        forward=_forward(recorder, frames, sources),
     )
 
 
@@ -93,6 +97,20 @@ def _loops(recorder: Recorder, sources: SourceMap) -> dict[int, tuple[tuple[int,
         if loops:
             found[site] = loops
     return found
+
+
+def _forward(
+    recorder: Recorder, frames: Sequence[Frame | None], sources: SourceMap
+) -> ForwardNumbers | None:
+    mode = recorder.mode
+    if not isinstance(mode, NumericMode):
+        return None
+    site = recorder.journal.site
+    named = {
+        op: zero_factor(frames[site[op]], numbers, sources) for op, numbers in mode.factors.items()
+    }
+    factors = {op: factor for op, factor in named.items() if factor is not None}
+    return ForwardNumbers(mode.ranges(), factors)
 
 
 def _region(opening: Opening | None, sources: SourceMap, frames: Sequence[Frame | None]) -> Region:
@@ -126,6 +144,7 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
                 edges=seen.edges,
                 measured=dict(seen.measured),
                 retained=seen.retained,
+                numbers=seen.numbers,
             )
         )
     return found

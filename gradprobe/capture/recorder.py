@@ -23,11 +23,14 @@ from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.locals_tap import LocalsTap
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.module_watch import ModuleWatch
+from gradprobe.capture.node_watch import NodeWatch
+from gradprobe.capture.numeric_mode import NumericMode
 from gradprobe.capture.patches import Patches
 from gradprobe.capture.quiet_modules import QuietModules
 from gradprobe.capture.stage_selectors import Selector
 from gradprobe.capture.stage_watch import StageWatch
 from gradprobe.errors import UsageError
+from gradprobe.records.numerics import Numerics
 from gradprobe.records.report import FindStages, Ops
 from gradprobe.stage_marks import Listener, listen
 
@@ -52,6 +55,7 @@ class Recorder:
         denoiser: str | None = None,
         adapter_for: AdapterFor | None = None,
         ops: Ops = "all",
+        numerics: Numerics = "stages",
     ) -> None:
         """`adapter_for` is asked for the adapter of a package's name or a file's base name."""
         self.leaf_names = tuple(leaves)
@@ -63,7 +67,8 @@ class Recorder:
         self.leaves = LeafWatch(self.journal)
         self.memory = Memory(self.journal, self.leaves, follow_all=bool(leaves))
         self.grad_mode = GradMode(self.journal.stack)
-        self.mode = SeeingMode(self.journal, self.grad_mode, self.leaves, self.memory, self.say)
+        seeing = NumericMode if numerics == "nodes" else SeeingMode
+        self.mode = seeing(self.journal, self.grad_mode, self.leaves, self.memory, self.say)
         self.functions = FunctionWatch(self.mode, self.say)
         self.marks = StageWatch(self.mode, self.memory)
         self.stages = self.marks.stages
@@ -79,6 +84,8 @@ class Recorder:
         self.closed = ClosedModules(self.mode) if ops == "sampler" else None
         self.modules = ModuleWatch(self.mode, self.leaves, quiet, self.closed, denoiser)
         self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
+        if numerics == "nodes":
+            self.passes.nodes = NodeWatch(self.journal)
         if quiet is not None:
             self.passes.unwatched = quiet.backward
         self.bound: dict[str, int] = {}  # of the names the user gave, what they meant at the end

@@ -10,8 +10,10 @@ import click
 
 from gradprobe.cli import failure, streams
 from gradprobe.cli.outputs import USAGE, Outputs, output_options
+from gradprobe.cli.second_run import SecondRun
 from gradprobe.config import FAIL_ON, Config, load, nearest
 from gradprobe.errors import UsageError
+from gradprobe.records.numerics import NUMERICS
 from gradprobe.records.report import FIND_STAGES, OPS, SEVERITIES, Report
 from gradprobe.target import INTERRUPTED, Outcome, parse, run
 
@@ -90,6 +92,13 @@ Examples:
     help="Which call is the denoiser: a module's class, or the variable, attribute or function "
     "that is called. [default: the module that is called again and again]",
 )
+@click.option(
+    "--numerics",
+    type=click.Choice(("auto", *NUMERICS)),
+    help="How closely to look at numbers: stages; nodes, every node, up to twice the time; auto, "
+    "stages, and where a gradient is zero or not finite a second run of TARGET with nodes. "
+    "[default: auto]",
+)
 @output_options("text")
 @click.option(
     "--allow",
@@ -121,6 +130,7 @@ def trace(
     find_stages: str | None,
     ops: str | None,
     denoiser: str | None,
+    numerics: str | None,
     allow: tuple[str, ...],
     fail_on: str | None,
     config_file: str | None,
@@ -138,8 +148,11 @@ def trace(
         denoiser=denoiser,
         find_stages=find_stages,
         ops=ops,
+        numerics=numerics,
         allow=allow,
     )
+    once = (numerics or config.numerics or "auto") != "auto"
+    again = None if once else SecondRun(command, as_module, asked)
     target = parse(command[0], as_module=as_module)
 
     from gradprobe.probe import Probe  # imports torch
@@ -159,6 +172,8 @@ def trace(
         except UsageError as error:
             streams.complain(error)
             return _of_program(outcome) or USAGE
+        if again is not None and again.wanted(report) and not outcome.interrupted:
+            report = again.improved(report)
         written, failures = outputs.save(report)
         if not alone:
             stream.write("\n")  # apart from what the program printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from typing import cast
@@ -28,10 +29,11 @@ def findings_of(view: View) -> list[Finding]:
     shown = [(rule, d) for rule, d in drafts if d.of is None or not d.of.hidden]
     behind = [(rule, d) for rule, d in drafts if d.of is not None and d.of.hidden]
     folded: dict[tuple[str, ...], tuple[int, Finding]] = {}
+    times = Counter(_key(rule, draft) for rule, draft in shown)
     for rule, draft in shown:
         key = _key(rule, draft)
         if key not in folded:
-            folded[key] = (_when(draft), _finding(view, rule, draft))
+            folded[key] = (_when(draft), _finding(view, rule, draft, times[key]))
     ordered = sorted(
         folded.values(), key=lambda pair: (SEVERITIES.index(pair[1].severity), pair[0])
     )
@@ -82,7 +84,7 @@ def _when(draft: Draft) -> int:
     return -1 if draft.op is None else draft.op
 
 
-def _finding(view: View, rule: Rule, draft: Draft) -> Finding:
+def _finding(view: View, rule: Rule, draft: Draft, times: int) -> Finding:
     op = _when(draft)
     return Finding(
         code=rule.CODE,
@@ -95,7 +97,7 @@ def _finding(view: View, rule: Rule, draft: Draft) -> Finding:
         related=draft.related,
         stage=view.stage_at(op),
         step=view.steps.of(op) if op >= 0 else None,
-        count=view.occurrences(draft.of) if draft.of is not None else 1,
+        count=view.occurrences(draft.of) if draft.of is not None else times,
         message=draft.message,
         fix=draft.fix,
     )

@@ -11,7 +11,7 @@ from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers,
 
 _NO_GRAD = "does not require grad"
 # Findings that are about no way of the gradient: torch stopped, or nobody knows.
-_OF_NO_WAY = frozenset({"GP114", "GP201", "GP203", "GP204", "GP205"})
+_OF_NO_WAY = frozenset({"GP114", "GP302", "GP201", "GP203", "GP204", "GP205"})
 
 
 def verdict_of(view: View, findings: Sequence[Finding]) -> Verdict:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gradprobe.records.numerics import NodeNumbers
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
 from gradprobe.records.source import Frame
@@ -46,6 +47,7 @@ class Pass:
     # (nodes are counted only up to a bound; None says the graph was larger)
     measured: Mapping[int, Measured] = field(default_factory=dict)
     retained: bool = False
+    numbers: NodeNumbers | None = None  # of every node, where they were asked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,11 @@ class Frame:
         return f"{self.file}:{self.line}:{self.col + 1}"
 
     @property
+    def installed(self) -> bool:
+        """Whether the file belongs to an installed package rather than to the user."""
+        return "/site-packages/" in self.file or "/dist-packages/" in self.file
+
+    @property
     def expression(self) -> str:
         """The exact expression on its first line (to the end of the line if it goes on below)."""
         end = self.end_col if self.end_line == self.line else len(self.source)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gradprobe.records.backward import FunctionCall, GradRead, Pass, RaisedOp
+from gradprobe.records.numerics import ForwardNumbers
 from gradprobe.records.op import OpTable
 from gradprobe.records.report import Environment
 from gradprobe.records.sampling import LeafMark, ModuleCall, StageMark, Tick, Where
@@ -96,6 +97,7 @@ class Trace:
     # What the user asked of stages: by name the denoiser, and whether to look for them at all.
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"
+    forward: ForwardNumbers | None = None  # ranges of values, where they were asked for
 
     def frame_of(self, op: int) -> Frame | None:
         return self.frames[self.ops.site[op]]

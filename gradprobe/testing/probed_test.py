@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from gradprobe.errors import GradientLost, UnknownName, UsageError
+from gradprobe.records.numerics import Numerics
 from gradprobe.records.report import FindStages, Ops, Report, Severity, Stage
 from gradprobe.testing import assertions
 from gradprobe.testing.diagnosis import lost
@@ -41,6 +42,7 @@ class ProbedTest:
         denoiser: str | None = None,
         find_stages: FindStages | None = None,
         ops: Ops | None = None,
+        numerics: Numerics | None = None,
         allow: str | Sequence[str] = (),
     ) -> Self:
         """Begin to record, until `stop`, the end of a `with` over the result, or of the test.
@@ -59,6 +61,7 @@ class ProbedTest:
             denoiser=denoiser,
             find_stages=find_stages,
             ops=ops,
+            numerics=numerics,
             allow=allow,
         )
         self._probe = Probe(**asked, raw=raw)

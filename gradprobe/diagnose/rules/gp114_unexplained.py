@@ -20,9 +20,9 @@ NAME = "unexplained"
 BREAKS = """
 import torch
 
-z0 = torch.zeros(4, requires_grad=True)
+z0 = torch.ones(4, requires_grad=True)
 loss = (z0 * z0).sqrt().sum()
-loss.backward()  # <- GP114
+loss.backward(torch.tensor(0.0))  # <- GP114
 """
 
 CLEAN = """
@@ -30,7 +30,7 @@ import torch
 
 z0 = torch.ones(4, requires_grad=True)
 loss = (z0 * z0).sqrt().sum()
-loss.backward()
+loss.backward(torch.tensor(1.0))
 """
 
 
@@ -52,9 +52,14 @@ def check(view: View) -> Iterator[Draft]:
         message = f"no gradient of {view.root_name} reaches {leaf}"
     else:
         return
+    # Zeros and NaN are traced to their op only where every node was measured.
+    measured = view.passed is not None and view.passed.numbers is not None
+    look = not measured and (view.zero or view.nonfinite)
     yield Draft(
         at=at,
         severity="error",
         message=message,
-        fix="see what the report says was not seen, and the stages for where it last was well",
+        fix='measure every node: Probe(numerics="nodes"), or gradprobe trace --numerics nodes'
+        if look
+        else "see what the report says was not seen, and the stages for where it last was well",
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gradprobe.diagnose.rule import Draft
+from gradprobe.diagnose.turning import node_flow, reason_of
 from gradprobe.graph.view import View
 
 CODE = "GP301"
@@ -41,6 +42,8 @@ _FLAT = frozenset(["round", "floor", "ceil", "trunc", "fix", "sign", "sgn", "hea
 
 def check(view: View) -> Iterator[Draft]:
     """Flat ops between leaf and root, unless the gradient has another way."""
+    flow = node_flow(view)
+    proven = None if flow is None else {t.node.op for t in flow.ends() if reason_of(t) == "flat"}
     for op in view.flow.ops:
         name = view.trace.ops.callee_of(op).name.rsplit(".", 1)[-1].removesuffix("_")
         if name not in _FLAT:
@@ -54,7 +57,7 @@ def check(view: View) -> Iterator[Draft]:
         yield Draft(
             at=at,
             op=op,
-            severity="error" if view.zero else "warning",
+            severity="error" if view.zero and (proven is None or op in proven) else "warning",
             message=f"{name} has derivative zero almost everywhere: no gradient of "
             f"{view.leaf.name} passes it",
             fix="use a straight-through estimator: x + (x.round() - x).detach()",
