@@ -73,13 +73,13 @@ PASSING = ("RemovableHandle.next_id", "__warningregistry__")
 DEPTH = 4  # containers in containers
 
 
-def take(program: Any, *, probed: bool) -> dict[str, Any]:
-    """Run a program, under a probe or not, and fingerprint the run."""
+def take(program: Any, arguments: dict[str, Any] | None) -> dict[str, Any]:
+    """Run a program, under a probe with these arguments or none, and fingerprint the run."""
     probe: Any = contextlib.nullcontext()
-    if probed:
+    if arguments is not None:
         import gradprobe
 
-        probe = gradprobe.Probe()
+        probe = gradprobe.Probe(**arguments)
     witness = Witness(str(Path(program.path).parent))
     warnings.formatwarning = placeless
     random.seed(0)  # a forked child draws a seed of its own
@@ -88,7 +88,7 @@ def take(program: Any, *, probed: bool) -> dict[str, Any]:
     program.run_to_its_end(probe)
     profiled = sys.getprofile() is witness
     sys.setprofile(None)
-    if probed:
+    if arguments is not None:
         probe.report()
     return {
         "ended": ending(program.ended, witness.folder),

@@ -2,9 +2,10 @@
 
     python nursery.py      then one JSON request a line on standard input, one answer a line
 
-A request: `{"program", "args", "mode", "truth"}`. `mode` is `plain` or `probed`: the answer is a
-fingerprint of all that the program can see of its run; `report`: it is the probe's report; `shown`:
-it is what plain torch shows of the leaf's gradient.
+A request: `{"program", "args", "mode", "truth"}`. `mode` is `plain`, `probed` or `measured` (a probe
+that measures every node): the answer is a fingerprint of all that the program can see of its run;
+`report` or `nodes`: it is the probe's report, `nodes` with every node measured; `shown`: it is what
+plain torch shows of the leaf's gradient.
 """
 
 from __future__ import annotations
@@ -101,12 +102,14 @@ def deliver(request: dict[str, Any], answer: Path, out: Path, err: Path) -> int:
     sys.path.pop()
     run, truth = Program(request["program"], request["args"]), request["truth"]
     match request["mode"]:
-        case "report":
-            result = reported(run, truth.get("leaves", []))
+        case "report" | "nodes":
+            numerics = "nodes" if request["mode"] == "nodes" else "stages"
+            result = reported(run, truth.get("leaves", []), numerics)
         case "shown":
             result = plain_torch.shown(run, truth["target"], numeric=truth.get("numeric", True))
         case mode:
-            result = fingerprint.take(run, probed=mode == "probed")
+            arguments = {"plain": None, "probed": {}, "measured": {"numerics": "nodes"}}
+            result = fingerprint.take(run, arguments[mode])
     sys.stdout.flush()
     sys.stderr.flush()
     answer.write_text(json.dumps(result))
@@ -139,10 +142,10 @@ class Program:
             self.ended = error
 
 
-def reported(program: Program, leaves: list[str]) -> dict[str, Any]:
+def reported(program: Program, leaves: list[str], numerics: Any) -> dict[str, Any]:
     import gradprobe
 
-    probe = gradprobe.Probe(leaves=leaves)
+    probe = gradprobe.Probe(leaves=leaves, numerics=numerics)
     program.run_to_its_end(probe)
     report = probe.report()
     ended = program.ended

@@ -25,10 +25,11 @@ def without_innermost_frame(text: str) -> list[object]:
     return lines
 
 
+@pytest.mark.parametrize("mode", ["probed", "measured"])
 @pytest.mark.parametrize("case", everything(), ids=lambda case: case.name)
-def test_a_probed_run_is_the_plain_run(nursery: Nursery, case: Case) -> None:
+def test_a_probed_run_is_the_plain_run(nursery: Nursery, case: Case, mode: str) -> None:
     plain = nursery.run(case, "plain")
-    probed = nursery.run(case, "probed")
+    probed = nursery.run(case, mode)
     for part, expected in plain.items():
         seen = probed[part]
         if part == "stdout":
