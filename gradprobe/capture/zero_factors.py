@@ -34,7 +34,8 @@ def zero_factor(
     if not zeros:
         return None
     name = direct[0] if direct else zeros[0][0]
-    reason, line = zeros[-1]
+    reason = zeros[-1][0]
+    line = next((at for _, at in reversed(zeros) if at is not None), None)
     at = None if line is None else _line(frame, line, sources)
     return ZeroFactor(name, None if reason == name else reason, at)
 
@@ -78,10 +79,16 @@ def _assignment(name: str, scope: ast.AST, before: int) -> ast.Assign | None:
     for node in ast.walk(scope):
         if not isinstance(node, ast.Assign) or node.lineno >= before:
             continue
-        named = any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
+        named = any(
+            isinstance(n, ast.Name) and n.id == name for t in node.targets for n in _parts(t)
+        )
         if named and (last is None or node.lineno > last.lineno):
             last = node
     return last
+
+
+def _parts(target: ast.expr) -> list[ast.expr]:
+    return list(target.elts) if isinstance(target, (ast.Tuple, ast.List)) else [target]
 
 
 def _line(near: Frame, line: int, sources: SourceMap) -> Frame:

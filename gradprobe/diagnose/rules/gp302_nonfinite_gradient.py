@@ -78,7 +78,8 @@ def _in_forward(view: View, turn: Turn) -> Draft | None:
     name = view.trace.ops.callee_of(op).name
     what = "NaN" if given is None or math.isnan(given.low) else "Inf"
     low, high = min((e.low for e in taken), default=0.0), max((e.high for e in taken), default=0.0)
-    seen = f", from values between {low:.4g} and {high:.4g}" if taken else ""
+    span = f"values between {low:.4g} and {high:.4g}" if low != high else f"{low:.4g}"
+    seen = f", from {span}" if taken else ""
     here = view.place_of(turn.node.op)
     return Draft(
         at=at,

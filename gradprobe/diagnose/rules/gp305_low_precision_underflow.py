@@ -69,7 +69,9 @@ def check(view: View) -> Iterator[Draft]:
             severity="error",
             message=_message(view, turn),
             fix="scale the loss (torch.amp.GradScaler), compute it in float32 (x.float()), or use "
-            "bfloat16",
+            "bfloat16"
+            if view.zero
+            else "make the loss or its scale smaller, or use bfloat16",
         )
 
 
