@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -12,12 +12,14 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from gradprobe.capture import torch_internals
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.graph_walk import GraphWalk, raw_graph
 from gradprobe.capture.leaf_watch import LeafWatch, WatchedLeaf
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.node_watch import NodeWatch
 from gradprobe.capture.torch_internals import NoSubclasses, in_transform, node_counter
+from gradprobe.capture.value_stats import on_host
 from gradprobe.records.backward import Measured
 from gradprobe.records.numerics import NodeNumbers
 from gradprobe.records.op import Callee, Kind
@@ -65,7 +67,7 @@ def _extremes(grad: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]
 
     On the CPU a norm of infinity takes ten times as long as the extremes of what it compares.
     """
-    if grad.device.type != "cpu" or grad.is_complex() or not grad.is_contiguous():
+    if not torch_internals.at_hand(grad) or grad.is_complex() or not grad.is_contiguous():
         norm = torch.linalg.vector_norm
         largest = norm(grad, float("inf"), dtype=dtype)
         return largest, norm(grad, -float("inf"), dtype=dtype), (~torch.isfinite(grad)).sum()
@@ -78,9 +80,10 @@ def _extremes(grad: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]
     return largest, smallest, (~torch.isfinite(grad)).sum()
 
 
-def as_stats(numbers: Tensor) -> GradStats:
-    """Those numbers on the host."""
-    norm, mean, largest, smallest, zeros, nonfinite = (float(n) for n in numbers.tolist())
+def as_stats(numbers: Tensor, arrived: Mapping[int, list[float]] | None = None) -> GradStats:
+    """Those numbers on the host; `arrived` holds what was copied there before (see `on_host`)."""
+    row = numbers.tolist() if arrived is None else arrived[id(numbers)]
+    norm, mean, largest, smallest, zeros, nonfinite = map(float, row)
     return GradStats(norm, mean, largest, smallest, zeros, int(nonfinite))
 
 
@@ -206,13 +209,19 @@ class BackwardWatch:
         finally:
             for handle in handles:
                 handle.remove()
+            arrived = on_host(n for n in measured.values() if n is not None)
             for value, numbers in measured.items():
-                seen.reached[value] = None if numbers is None else as_stats(numbers)
+                seen.reached[value] = None if numbers is None else as_stats(numbers, arrived)
             if self.search is not None and stages:
                 seen.measured = self.search.measured(stages)
             if self.nodes is not None:
                 seen.numbers = self.nodes.finished()
                 self.thin()
+                if not seen.numbers.complete:
+                    self.say(
+                        f"an autograd graph has more than {self.nodes.bound:,} nodes: those past "
+                        "that were not measured"
+                    )
             self.mode.pauses -= 1
         if seen.how == "grad":
             with NoSubclasses():

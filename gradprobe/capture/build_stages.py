@@ -57,7 +57,7 @@ def sampling(recorder: Recorder, frames: Sequence[Frame | None]) -> Sampling:
                 at_op=s.at_op,
                 at=frames[s.place],
                 grad_fn=s.grad_fn,
-                grad=s.stats() or leaves.get(s.value),
+                grad=s.stats(copied) or leaves.get(s.value),
                 source=s.source,
                 stats=stats(s.values),
                 device=s.device,
@@ -77,7 +77,7 @@ def sampling(recorder: Recorder, frames: Sequence[Frame | None]) -> Sampling:
             where=c.where,
             at=frames[c.place],
             grad_fn=c.grad_fn,
-            grad=c.stats(),
+            grad=c.stats(copied),
             sigma=number_of(c.sigma, copied),
             stats=stats(c.values),
             device=c.device,
@@ -95,6 +95,8 @@ def _numbers(recorder: Recorder) -> Iterator[Tensor]:
             yield one.values.numbers
         if isinstance(one.sigma, Tensor):
             yield one.sigma
+        if one.measured is not None:
+            yield one.measured
     for beat in recorder.marks.beats:
         for number in (beat.number, beat.sigma):
             if isinstance(number, Tensor):

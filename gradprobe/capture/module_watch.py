@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -53,8 +54,8 @@ class WatchedCall:
     device: str | None = None
     closed: bool = False
 
-    def stats(self) -> GradStats | None:
-        return None if self.measured is None else as_stats(self.measured)
+    def stats(self, arrived: Mapping[int, list[float]]) -> GradStats | None:
+        return None if self.measured is None else as_stats(self.measured, arrived)
 
 
 class ModuleWatch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.torch_internals import aside, sequence_number
-from gradprobe.capture.witnesses import magnitude, on_host, witness
+from gradprobe.capture.value_stats import on_host
+from gradprobe.capture.witnesses import magnitude, witness
 from gradprobe.records.numerics import NOWHERE, NodeNumbers, NodeRun, Witness, leaf_target
 
 _BOUND = 30_000  # nodes of a pass: torch 2.13 crashes past some 45 000 (see graph_walk)
@@ -77,8 +78,7 @@ class NodeWatch:
     def finished(self) -> NodeNumbers:
         """The numbers of the pass that ran since `begin`; a device is waited for here, once."""
         pending = [tensor for one in self._nodes for _, tensor in one.pending]
-        if pending:
-            _arrive(self._nodes, on_host(pending))
+        _arrive(self._nodes, on_host(pending))
         nodes = tuple(
             NodeRun(n.name, n.op, n.targets, n.order, n.came, tuple(n.went), n.dtypes, n.witness)
             for n in self._nodes
@@ -152,12 +152,11 @@ def worse(one: float, other: float) -> float:
     return math.nan if math.isnan(one) or math.isnan(other) else max(one, other)
 
 
-def _arrive(nodes: Sequence[_Node], numbers: Sequence[float]) -> None:
+def _arrive(nodes: Sequence[_Node], numbers: Mapping[int, list[float]]) -> None:
     """Fill in what the devices held."""
-    arrived = iter(numbers)
     for one in nodes:
-        for edge, _ in one.pending:
-            number = next(arrived)
+        for edge, held in one.pending:
+            number = numbers[id(held)][0]
             if edge >= 0:
                 one.went[edge] = number
             else:

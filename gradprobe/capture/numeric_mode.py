@@ -5,18 +5,22 @@ Dear in comparison with `SeeingMode`, which looks at none; used only where it wa
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
+from inspect import CO_OPTIMIZED
 from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gradprobe.capture import torch_internals
 from gradprobe.capture.function_mode import Learned, SeeingMode
 from gradprobe.capture.torch_internals import aside, has_numbers
+from gradprobe.capture.value_stats import on_host
 from gradprobe.records.numerics import Extent
 
+_OURS = 3  # references to the copy of a frame's variables: the frame's, and two of ours
 _MOST_NUMBERS = 64  # variables of a function that are noted at a zero factor
 
 
@@ -66,10 +70,11 @@ class NumericMode(SeeingMode):
 
     def ranges(self) -> dict[int, Extent]:
         """All extents so far, on the host."""
-        held = [(v, x) for v, x in self.extents.items() if isinstance(x, Tensor)]
-        with aside():
-            for (value, _), (low, high) in zip(held, _on_host([x for _, x in held]), strict=True):
-                self.extents[value] = Extent(low, high)
+        held = {v: x for v, x in self.extents.items() if isinstance(x, Tensor)}
+        arrived = on_host(held.values())
+        for value, ends in held.items():
+            low, high = arrived[id(ends)]
+            self.extents[value] = Extent(low, high)
         return {v: x for v, x in self.extents.items() if isinstance(x, Extent)}
 
 
@@ -78,39 +83,39 @@ def _extent(x: Tensor) -> Extent | Tensor | None:
     if not has_numbers(x) or not x.numel() or not x.dtype.is_floating_point:
         return None
     low, high = torch.aminmax(x.detach())
-    if x.device.type == "cpu":
+    if torch_internals.at_hand(x):
         return Extent(low.item(), high.item())
     return torch.stack((low, high)).to(torch.float32)
-
-
-def _on_host(held: list[Tensor]) -> Iterator[tuple[float, float]]:
-    """Those tensors of two, copied once a device."""
-    by_device: dict[torch.device, list[int]] = {}
-    for position, tensor in enumerate(held):
-        by_device.setdefault(tensor.device, []).append(position)
-    found = [(math.nan, math.nan)] * len(held)
-    for positions in by_device.values():
-        rows = torch.stack([held[p] for p in positions]).tolist()
-        for position, (low, high) in zip(positions, rows, strict=True):
-            found[position] = (low, high)
-    yield from found
 
 
 def numbers_in(frame: FrameType | None) -> dict[str, float]:
     """The plain numbers that the variables of a running function hold."""
     if frame is None:
         return {}
-    found: dict[str, float] = {}
-    for name, value in list(frame.f_locals.items()):
+    names = frame.f_locals
+    found = dict(_numbers(names.items()))
+    # Before Python 3.13 this made a copy that lives as long as the frame, and would keep alive what
+    # the function drops. A copy that nobody else holds is made anew when it is asked for.
+    copied = isinstance(names, dict) and frame.f_code.co_flags & CO_OPTIMIZED
+    if copied and sys.getrefcount(names) <= _OURS:
+        names.clear()
+    return found
+
+
+def _numbers(items: Iterable[tuple[str, object]]) -> Iterator[tuple[str, float]]:
+    kept = 0
+    for name, value in items:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            found[name] = float(value)
-        elif isinstance(value, Tensor) and value.numel() == 1 and value.device.type == "cpu":
+            yield name, float(value)
+        elif isinstance(value, Tensor) and value.numel() == 1 and torch_internals.at_hand(value):
             with aside():
                 if has_numbers(value) and not value.is_complex():
-                    found[name] = float(value.detach())
-        if len(found) >= _MOST_NUMBERS:
-            break
-    return found
+                    yield name, float(value.detach())
+        else:
+            continue
+        kept += 1
+        if kept >= _MOST_NUMBERS:
+            return
 
 
 def _tensors(items: Any) -> Iterator[Tensor]:

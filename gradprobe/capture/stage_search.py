@@ -17,6 +17,7 @@ from gradprobe.capture.glimpse import glimpse
 from gradprobe.capture.graph_walk import GraphWalk
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.torch_internals import in_transform
+from gradprobe.capture.value_stats import on_host
 from gradprobe.records.backward import Measured
 from gradprobe.records.tensor import REQUIRES_GRAD
 from gradprobe.records.trace import Trace
@@ -88,11 +89,13 @@ class StageSearch:
 
     def measured(self, found: Iterable[_Found]) -> dict[int, Measured]:
         """What the hooks saw, on the host."""
+        every = list(found)
+        arrived = on_host(f.numbers for f in every if f.numbers is not None)
         return {
             f.value: Measured(
-                f.grad_fn, None if f.numbers is None else as_stats(f.numbers), f.device
+                f.grad_fn, None if f.numbers is None else as_stats(f.numbers, arrived), f.device
             )
-            for f in found
+            for f in every
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -46,8 +47,8 @@ class WatchedStage:
     ticking: int
     measured: Tensor | None = None
 
-    def stats(self) -> GradStats | None:
-        return None if self.measured is None else as_stats(self.measured)
+    def stats(self, arrived: Mapping[int, list[float]]) -> GradStats | None:
+        return None if self.measured is None else as_stats(self.measured, arrived)
 
 
 @dataclass(frozen=True, slots=True)

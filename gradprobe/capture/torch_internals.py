@@ -60,6 +60,11 @@ def has_numbers(tensor: Tensor) -> bool:
     )
 
 
+def at_hand(tensor: Tensor) -> bool:
+    """Whether reading an element waits for no device: asked wherever a number is read at once."""
+    return tensor.device.type == "cpu"
+
+
 # The module whose `_engine_run_backward` both `backward` and `grad` call.
 engine_owner: Any = torch.autograd
 ENGINE_ENTRY = "_engine_run_backward"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gradprobe.capture import torch_internals
 from gradprobe.capture.torch_internals import aside, has_numbers
 from gradprobe.records.report import ValueStats
 
@@ -43,7 +44,7 @@ def values_of(x: Tensor) -> Values | None:
         if not has_numbers(x) or not x.dtype.is_floating_point or not x.numel():
             return None
         parts = [_part(piece) for piece in _pieces(x.detach())]
-        if x.device.type == "cpu":
+        if torch_internals.at_hand(x):
             return _together([tuple(n.item() for n in part) for part in parts], x.numel())
         wide = torch.float32 if x.device.type == "mps" else torch.float64
         numbers = torch.stack([n.to(wide) for part in parts for n in part])
@@ -66,7 +67,7 @@ def _part(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     mean, std = torch.mean(x), torch.std(x, correction=0)
     # A tenth of the time of a norm of infinity on the CPU; NaN if there is one.
     largest = torch.maximum(x.amax().abs(), x.amin().abs())
-    if x.device.type == "cpu" and math.isfinite(largest.item()):
+    if torch_internals.at_hand(x) and math.isfinite(largest.item()):
         return mean, std, largest, torch.zeros(())
     nonfinite = torch.count_nonzero(x != x)
     for bad in (math.inf, -math.inf):
@@ -121,7 +122,7 @@ def _first(x: Tensor) -> Number | None:
     if x.numel() != batch or not batch:
         return None
     first = x.detach()[(0,) * x.ndim]
-    return float(first) if x.device.type == "cpu" else first.clone()
+    return float(first) if torch_internals.at_hand(x) else first.clone()
 
 
 def on_host(tensors: Iterable[Tensor]) -> dict[int, list[float]]:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gradprobe.capture import torch_internals
 from gradprobe.capture.torch_internals import has_numbers
 from gradprobe.records.numerics import Saved, Witness
 
@@ -28,14 +29,14 @@ def magnitude(grad: Tensor) -> float | Tensor | None:
     grad = grad.detach()
     if grad.layout is not torch.strided:
         grad = grad.coalesce().values() if grad.layout is torch.sparse_coo else grad.to_dense()
-    if not has_numbers(grad):
-        return None
     if not grad.numel():
         return 0.0
+    if not has_numbers(grad):
+        return None
     if grad.is_complex():
         grad = torch.view_as_real(grad.resolve_conj())
     low, high = torch.aminmax(grad)
-    if grad.device.type == "cpu":
+    if torch_internals.at_hand(grad):
         return _largest(low.item(), high.item())
     wide = torch.float32 if grad.device.type == "mps" else torch.float64
     return torch.maximum(low.to(wide).abs(), high.to(wide).abs())
@@ -43,21 +44,6 @@ def magnitude(grad: Tensor) -> float | Tensor | None:
 
 def _largest(low: float, high: float) -> float:
     return math.nan if math.isnan(low) or math.isnan(high) else max(abs(low), abs(high))
-
-
-def on_host(tensors: Sequence[Tensor]) -> list[float]:
-    """The numbers of 0-dimensional tensors, copied once a device."""
-    by_device: dict[torch.device, list[int]] = {}
-    for position, tensor in enumerate(tensors):
-        by_device.setdefault(tensor.device, []).append(position)
-    found = [math.nan] * len(tensors)
-    for device, positions in by_device.items():
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)  # they may come from several streams
-        rows = torch.stack([tensors[p] for p in positions]).tolist()
-        for position, number in zip(positions, rows, strict=True):
-            found[position] = float(number)
-    return found
 
 
 def witness(
@@ -70,7 +56,7 @@ def witness(
     bad = [n for n, size in enumerate(went) if size is not None and not math.isfinite(size)]
     edge = (bad or [n for n, size in enumerate(went) if size == 0])[0]
     grad = gave[edge]
-    if grad is None or node is None or grad.device.type != "cpu":
+    if grad is None or node is None or not torch_internals.at_hand(grad):
         return None
     element = _first_bad(grad) if bad else None
     arrived = next((g for g in came if g is not None), None)
@@ -115,7 +101,7 @@ def _saved(node: Any, element: tuple[int, ...] | None, grad: Tensor) -> list[Sav
 def _range(name: str, x: Tensor, element: tuple[int, ...] | None, grad: Tensor) -> Saved | None:
     if not has_numbers(x) or x.is_complex() or not 0 < x.numel() <= _WIDEST:
         return None
-    if x.device.type != "cpu":
+    if not torch_internals.at_hand(x):
         return None
     x = x.detach()
     low, high = torch.aminmax(x.to(torch.uint8) if x.dtype is torch.bool else x)

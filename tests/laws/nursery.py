@@ -2,10 +2,10 @@
 
     python nursery.py      then one JSON request a line on standard input, one answer a line
 
-A request: `{"program", "args", "mode", "truth"}`. `mode` is `plain`, `probed` or `measured` (a probe
-that measures every node): the answer is a fingerprint of all that the program can see of its run;
-`report` or `nodes`: it is the probe's report, `nodes` with every node measured; `shown`: it is what
-plain torch shows of the leaf's gradient.
+A request: `{"program", "args", "mode", "truth"}`. `mode` is `plain`, `probed` or `measured` (a
+probe that measures every node): the answer is a fingerprint of all that the program can see of its
+run. `report` or `nodes`: it is the probe's report, `nodes` with every node measured. `shown`: it is
+what plain torch shows of the leaf's gradient.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
 import gradprobe
+from gradprobe.records.numerics import NUMERICS, Numerics
 from tests.laws.cases import ROOT
 
 
@@ -166,21 +167,23 @@ def life(
     return [(moment, alive, tensors - start) for moment, alive, tensors in register.notes]
 
 
+@pytest.mark.parametrize("numerics", NUMERICS)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_everything_dies_when_it_dies_without_a_probe(
-    program: Callable[[Register], None],
+    program: Callable[[Register], None], numerics: Numerics
 ) -> None:
     life(program, nullcontext())  # torch imports some of its own modules late
     plain = life(program, nullcontext())
-    probe = gradprobe.Probe()
+    probe = gradprobe.Probe(numerics=numerics)
     assert life(program, probe) == plain
     assert probe.report().counts.ops > 0
 
 
-def test_a_chain_of_200_000_nodes_is_diagnosed_drawn_and_freed() -> None:
+@pytest.mark.parametrize("numerics", NUMERICS)
+def test_a_chain_of_200_000_nodes_is_diagnosed_drawn_and_freed(numerics: Numerics) -> None:
     program = """
         import gc, sys, torch, gradprobe
-        with gradprobe.Probe() as probe:
+        with gradprobe.Probe(numerics=sys.argv[1]) as probe:
             z0 = torch.zeros(2, requires_grad=True)
             x = z0
             for step in range(200_000):
@@ -196,7 +199,7 @@ def test_a_chain_of_200_000_nodes_is_diagnosed_drawn_and_freed() -> None:
         print("freed", float(z0.grad.sum()))
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
+        [sys.executable, "-c", textwrap.dedent(program), numerics],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from tests.laws.cases import Case, everything
 from tests.laws.conftest import Nursery
+
+_VERSION = re.compile(r" version=\d+")
 
 
 def without_innermost_frame(text: str) -> list[object]:
@@ -32,6 +35,9 @@ def test_a_probed_run_is_the_plain_run(nursery: Nursery, case: Case, mode: str) 
     probed = nursery.run(case, mode)
     for part, expected in plain.items():
         seen = probed[part]
+        if part == "tensors" and mode == "measured":
+            # With a hook on a node the engine adds gradients up in new memory, not in place.
+            expected, seen = ([_VERSION.sub("", t) for t in part] for part in (expected, seen))
         if part == "stdout":
             expected, seen = without_innermost_frame(expected), without_innermost_frame(seen)
         assert seen == expected, f"{part} differs under the probe"
