@@ -11,10 +11,18 @@ import click
 import torch
 from rich.console import Console
 
-from benchmarks.arms import ARMS, STAGE_ARMS
+from benchmarks.arms import ARMS, NUMBER_ARMS, STAGE_ARMS
 from benchmarks.interleave import interleave
 from benchmarks.memory import record_memory
-from benchmarks.results import memory_rows, save, show, stage_rows, tiny_op_rows, unet_rows
+from benchmarks.results import (
+    memory_rows,
+    number_rows,
+    save,
+    show,
+    stage_rows,
+    tiny_op_rows,
+    unet_rows,
+)
 from benchmarks.workloads import FULL, SMALL, chain_of_tiny_ops, euler_over_unet
 
 LATEST = Path(__file__).parent / "results" / "latest.json"
@@ -56,6 +64,7 @@ def main(rounds: int, threads: int, small: bool, save_to: bool) -> None:
     memory = record_memory(tiny)
     rows = [
         *unet_rows(interleave(euler, ARMS, rounds)),
+        *number_rows(interleave(euler, NUMBER_ARMS, rounds)),
         *stage_rows(interleave(long, STAGE_ARMS, rounds), size.long_steps),
         *tiny_op_rows(interleave(tiny, ARMS, rounds * TINY_ROUNDS), size.tiny_ops),
         *memory_rows(memory),

@@ -28,7 +28,15 @@ Arm = Callable[[], AbstractContextManager[object]]
 
 PLAIN, NO_OP, PROBE = "plain", "no-op mode", "gradprobe"
 STAGES = "stages"
+BARE, NODES = "no stages", "nodes"
 
 ARMS: dict[str, Arm] = {PLAIN: nullcontext, NO_OP: NoOpMode, PROBE: Probe}
+# How closely numbers are looked at: at leaf and root alone, at every stage, at every node.
+NUMBER_ARMS: dict[str, Arm] = {
+    PLAIN: nullcontext,
+    BARE: lambda: Probe(find_stages="none"),
+    STAGES: Probe,
+    NODES: lambda: Probe(numerics="nodes"),
+}
 # Stages of a long run, where the ops inside the network are not asked for.
 STAGE_ARMS: dict[str, Arm] = {PLAIN: nullcontext, STAGES: lambda: Probe(ops="sampler")}

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.arms import NO_OP, PLAIN, PROBE, STAGES
+from benchmarks.arms import BARE, NO_OP, NODES, PLAIN, PROBE, STAGES
 from benchmarks.interleave import Timings
 from benchmarks.memory import RecordMemory
 
@@ -40,6 +40,21 @@ def unet_rows(timings: Timings) -> list[Row]:
         Row(
             "UNet, gradprobe, of plain, fastest rounds",
             timings.fastest(PROBE) / timings.fastest(PLAIN),
+            "x",
+        ),
+    ]
+
+
+def number_rows(timings: Timings) -> list[Row]:
+    """Forward and backward over the UNet: what statistics of stages and of all nodes cost."""
+    fastest = timings.fastest(STAGES) / timings.fastest(BARE)
+    return [
+        Row("UNet, stage statistics, of none", timings.ratio(STAGES, BARE), "x", target=1.05),
+        Row("UNet, stage statistics, of none, fastest rounds", fastest, "x"),
+        Row("UNet, every node, of plain", timings.ratio(NODES, PLAIN), "x", target=2.0),
+        Row(
+            "UNet, every node, of plain, fastest rounds",
+            timings.fastest(NODES) / timings.fastest(PLAIN),
             "x",
         ),
     ]
