@@ -77,6 +77,7 @@ def test_no_file_is_no_settings(tmp_path: Path) -> None:
         "denoiser": None,
         "find_stages": "auto",
         "ops": "all",
+        "numerics": "stages",
         "allow": (),
     }
 
@@ -86,7 +87,7 @@ WRONG = {
     'fail_on = "error"': "unknown key 'fail_on' in [tool.gradprobe]; did you mean fail-on?",
     'roots = ["loss"]': "unknown key 'roots' in [tool.gradprobe]; did you mean root?",
     "qqqq = 1": "unknown key 'qqqq' in [tool.gradprobe]; there are stages, leaves, root, denoiser, "
-    "find-stages, ops, allow, fail-on",
+    "find-stages, ops, numerics, allow, fail-on",
     'leaves = "z0"': 'tool.gradprobe.leaves: it must be a list such as ["z0"], not a string',
     "leaves = [1]": 'tool.gradprobe.leaves: it must be a list such as ["z0"]; 1 is not one',
     'leaves = [" "]': "tool.gradprobe.leaves: it must be a list such as [\"z0\"]; ' ' is not one",
@@ -169,6 +170,7 @@ def test_what_is_asked_for_wins_and_lists_of_entries_add_up(tmp_path: Path) -> N
         "denoiser": "f",
         "find_stages": "none",
         "ops": "all",
+        "numerics": "stages",
         "allow": (*config.allow, *allowed("GP107")),
     }
     assert config.arguments()["leaves"] == ("z0", "run.py:main:text")
