@@ -23,6 +23,7 @@ from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.locals_tap import LocalsTap
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.module_watch import ModuleWatch
+from gradprobe.capture.optimizer_watch import OptimizerWatch
 from gradprobe.capture.patches import Patches
 from gradprobe.capture.quiet_modules import QuietModules
 from gradprobe.capture.stage_selectors import Selector
@@ -81,6 +82,7 @@ class Recorder:
         self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
         if quiet is not None:
             self.passes.unwatched = quiet.backward
+        self.optimizers = OptimizerWatch(self.mode, self.leaves, self.passes.passes, self.say)
         self.bound: dict[str, int] = {}  # of the names the user gave, what they meant at the end
         self.stance = torch_internals.EagerStance()
         self.seconds = 0.0
@@ -111,6 +113,7 @@ class Recorder:
         if self.stance.compiler_loaded():
             self.stance.begin()
         self.modules.install()
+        self.optimizers.install(patches)
         if self.find_stages != "none":
             self._listener = listen(self.marks.tapped)
         _enter(self.mode)
@@ -138,6 +141,7 @@ class Recorder:
         if self.find_stages != "none":
             listen(self._listener)
         self.modules.remove()
+        self.optimizers.remove()
         self.functions.remove()
         self.marks.remove()
         self.stance.end()
