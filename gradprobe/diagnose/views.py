@@ -145,14 +145,25 @@ def _counts(trace: Trace, leaf: LeafMark, used: list[LeafMark]) -> bool:
 def _current(
     data: Dataflow, leaves: list[LeafMark], lives: list[tuple[Life, ...]]
 ) -> tuple[list[LeafMark], list[tuple[Life, ...]]]:
-    """Without a leaf that only an optimiser still holds: one of its name has taken its place."""
+    """Without a leaf that only an optimiser still holds: one of its name has taken its place.
+
+    And without copies that the program gives a gradient by hand, in another precision say.
+    """
     stale = set()
     for leaf, own in zip(leaves, lives, strict=True):
         found = missing(data, leaf, own)
         if found is not None and found.stale is not None:
             stale.add(found.stale)
     kept = [n for n, leaf in enumerate(leaves) if stale.isdisjoint(leaf.values)]
+    real = [n for n in kept if not _by_hand(lives[n])]
+    kept = real or kept
     return [leaves[n] for n in kept], [lives[n] for n in kept]
+
+
+def _by_hand(lives: tuple[Life, ...]) -> bool:
+    return any(life.of("assigned") for life in lives) and not any(
+        life.of("backward", "grad") for life in lives
+    )
 
 
 def _view(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradprobe.graph.dataflow import Dataflow
-from gradprobe.graph.updates import Life, Moment, by_gradient, moment_of
+from gradprobe.graph.updates import Life, Moment, by_gradient, optimizer_steps
 from gradprobe.records.optimizer import Optimizer
 from gradprobe.records.sampling import LeafMark
 from gradprobe.records.source import Frame
@@ -35,14 +35,14 @@ def missing(data: Dataflow, leaf: LeafMark, lives: Sequence[Life]) -> Missing | 
     first = min((m.key for life in lives for m in life.of("backward")), default=None)
     if first is None or not leaf.requires_grad or _held(data, leaf) or _used(data, lives):
         return None
-    every = [moment_of(use) for use in trace.uses if use.what == "step"]
+    every = optimizer_steps(trace)
     late = [step for step in every if step.until > first]
     numbers = dict.fromkeys(step.use.optimizer for step in late if step.use is not None)
     found = []
     for number in numbers:
         own = [step for step in every if step.use is not None and step.use.optimizer == number]
         optimizer = trace.optimizers[number]
-        idle = not any(s.use.any or _gives(data, s) for s in own if s.use is not None)
+        idle = not any(s.use.any or s.closure for s in own if s.use is not None)
         stale = _stale(data, leaf, optimizer, own)
         found.append(Missing(optimizer, own[0].at, stale, idle))
     sure = next((one for one in found if one.stale is not None), None)
@@ -70,11 +70,6 @@ def _used(data: Dataflow, lives: Sequence[Life]) -> bool:
         or any(by_gradient(data, life, moment) for moment in life.of("written"))
         for life in lives
     )
-
-
-def _gives(data: Dataflow, step: Moment) -> bool:
-    """Whether a backward ran inside a step, from its closure."""
-    return any(step.key[0] <= p.at_op < step.until[0] for p in data.trace.passes)
 
 
 def _stale(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 
 from gradprobe.graph.dataflow import Dataflow
 from gradprobe.graph.holders import origins
-from gradprobe.graph.updates import Key, Life, Moment, keys_of, moment_of
+from gradprobe.graph.updates import Key, Life, keys_of, optimizer_steps
 from gradprobe.records.backward import Pass
 from gradprobe.records.sampling import LeafMark
 
@@ -15,28 +16,22 @@ class OwnPasses:
     """Tells passes that give a leaf no gradient, and were not to give it any."""
 
     def __init__(self, data: Dataflow) -> None:
-        trace = data.trace
         self.data = data
-        self.keys = {id(p): key for p, key in zip(trace.passes, keys_of(trace.passes), strict=True)}
-        self.steps = [moment_of(use) for use in trace.uses if use.what == "step"]
+        self.keys = list(keys_of(data.trace.passes))
+        self.steps = optimizer_steps(data.trace)
 
     def foreign(self, leaf: LeafMark, lives: Sequence[Life]) -> list[Pass]:
         """The passes of the run that are not about this leaf."""
-        trace = self.data.trace
         reached = sorted(m.key for life in lives for m in life.of("backward"))
         if not reached:
             return []
-        since = self._replaced(leaf, lives)
-        spans = list(self._of_others(lives, reached)) if len(self.steps) > 1 else []
         own = set(reached)
+        since = self._replaced(leaf, lives)
+        serves_others = self._of_others(lives, reached)
         return [
             passed
-            for passed in trace.passes
-            if (key := self.keys[id(passed)]) not in own
-            and (
-                (since is not None and key > since)
-                or any(first < key < last for first, last in spans)
-            )
+            for passed, key in zip(self.data.trace.passes, self.keys, strict=True)
+            if key not in own and ((since is not None and key > since) or key in serves_others)
         ]
 
     def _replaced(self, leaf: LeafMark, lives: Sequence[Life]) -> Key | None:
@@ -51,27 +46,26 @@ class OwnPasses:
                 return trace.values.at[mark.values[0]], 0
         return None
 
-    def _of_others(
-        self, lives: Sequence[Life], reached: Sequence[Key]
-    ) -> Iterator[tuple[Key, Key]]:
-        """From a step of any optimiser to the next, if that is another's that does not hold it.
+    def _of_others(self, lives: Sequence[Life], reached: Sequence[Key]) -> set[Key]:
+        """Passes whose gradient the next step uses, if that is of one that does not hold the leaf.
 
-        Only where the leaf's own optimiser steps later, with a gradient from a pass of its own.
+        Only where an optimiser that does hold it steps later, after a pass that reached it.
         """
         holders = {m.use.optimizer for x in lives for m in x.of("step") if m.use is not None}
-        before: Key = (-1, 0)
-        for number, step in enumerate(self.steps):
+        if not holders:
+            return set()
+        found: set[Key] = set()
+        mine: Key | None = None  # the leaf's next step
+        for number in reversed(range(len(self.steps))):
+            step = self.steps[number]
             if step.use is None:
                 continue
-            if step.use.optimizer not in holders and step.use.any:
-                mine = self._next(number, holders)
-                if mine is not None and any(step.key < key < mine.key for key in reached):
-                    yield before, step.key
-            before = step.until
-
-    def _next(self, number: int, holders: set[int]) -> Moment | None:
-        """The next step of an optimiser that holds the leaf."""
-        return next(
-            (s for s in self.steps[number:] if s.use is not None and s.use.optimizer in holders),
-            None,
-        )
+            if step.use.optimizer in holders:
+                mine = step.key
+            elif mine is not None and step.use.any:
+                after = bisect_right(reached, step.key)
+                if after < len(reached) and reached[after] < mine:
+                    since = self.steps[number - 1].until if number else (-1, 0)
+                    last = bisect_right(self.keys, step.key)
+                    found.update(self.keys[bisect_right(self.keys, since) : last])
+        return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -25,7 +25,10 @@ _LAST = 1 << 60
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One thing that happened to a tensor or to its gradient. `until` is when it was over."""
+    """One thing that happened to a tensor or to its gradient.
+
+    `until` is when it was over; `closure`: a backward ran inside, from the closure of a step.
+    """
 
     what: What
     key: Key
@@ -34,13 +37,11 @@ class Moment:
     use: GradUse | None = None
     passed: Pass | None = None
     op: int = -1
+    closure: bool = False
 
     def has(self, op: int) -> bool:
         """Whether an op ran while it lasted."""
         return self.key[0] <= op < self.until[0]
-
-    def around(self, other: Moment) -> bool:
-        return self.key < other.key < self.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,11 @@ class Life:
 
     mark: LeafMark
     moments: tuple[Moment, ...]
+    values: frozenset[int]
     grads: frozenset[int]  # values of its gradient that the program took in its hands
 
     def of(self, *what: What) -> list[Moment]:
         return [moment for moment in self.moments if moment.what in what]
-
-    def between(self, first: Moment, last: Moment) -> Iterator[Moment]:
-        return (m for m in self.moments if first.key < m.key < last.key)
 
 
 def lives_of(trace: Trace, leaf: LeafMark) -> tuple[Life, ...]:
@@ -64,14 +63,15 @@ def lives_of(trace: Trace, leaf: LeafMark) -> tuple[Life, ...]:
     marks = [mark for mark in trace.leaves if mark.values and mark.values[0] in own]
     home = {value: number for number, mark in enumerate(marks) for value in mark.values}
     found: list[list[Moment]] = [[] for _ in marks]
-    for passed, key in zip(trace.passes, keys_of(trace.passes), strict=True):
+    keys = list(keys_of(trace.passes))
+    for passed, key in zip(trace.passes, keys, strict=True):
         what: What = "backward" if passed.how == "backward" else "grad"
         reached = {home[v] for v, stats in passed.reached.items() if v in home and stats}
         for number in reached:
             found[number].append(Moment(what, key, key, passed.at, passed=passed))
     for use in trace.uses:
         for number in {home[value] for value in use.values if value in home}:
-            found[number].append(moment_of(use))
+            found[number].append(_moment(use, keys))
     after = _following(trace) if any(use.grad >= 0 for use in trace.uses) else {}
     lives = []
     for mark, moments in zip(marks, found, strict=True):
@@ -79,14 +79,20 @@ def lives_of(trace: Trace, leaf: LeafMark) -> tuple[Life, ...]:
         moments += _zeroed(trace, grads)
         moments += _written(trace, mark, [m for m in moments if m.what == "step"])
         moments.sort(key=lambda moment: moment.key)
-        lives.append(Life(mark, tuple(moments), grads))
+        lives.append(Life(mark, tuple(moments), frozenset(mark.values), grads))
     return tuple(lives)
 
 
-def moment_of(use: GradUse) -> Moment:
-    """When a use began and ended, in the order of all moments."""
+def optimizer_steps(trace: Trace) -> list[Moment]:
+    """Every step of every optimiser, in order of time."""
+    keys = list(keys_of(trace.passes))
+    return [_moment(use, keys) for use in trace.uses if use.what == "step"]
+
+
+def _moment(use: GradUse, passes: Sequence[Key]) -> Moment:
     key, until = (use.at_op, 2 * use.after - 1), (use.until_op, 2 * use.until_after - 1)
-    return Moment(use.what, key, until, use.at, use)
+    closure = bisect_left(passes, until) > bisect_left(passes, key)
+    return Moment(use.what, key, until, use.at, use, closure=closure)
 
 
 def keys_of(passes: Sequence[Pass]) -> Iterator[Key]:
@@ -133,10 +139,13 @@ def _written(trace: Trace, mark: LeafMark, steps: Sequence[Moment]) -> Iterator[
 
 
 def by_gradient(data: Dataflow, life: Life, moment: Moment) -> bool:
-    """Whether a write took in the gradient: an update by hand."""
+    """Whether a write took in the gradient of the last backward: an update by hand."""
     if moment.op < 0 or not life.grads:
         return False
-    first = next((m.key[0] for m in life.moments if m.what == "backward"), 0)
+    number = bisect_left(life.moments, moment.key, key=lambda one: one.key)
+    while number and life.moments[number - 1].what != "backward":
+        number -= 1
+    first = life.moments[number - 1].key[0] if number else 0
     seen: set[int] = set()
     waiting = [moment.op]
     while waiting:

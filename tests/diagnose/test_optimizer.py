@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from tests.traced import Traced, trace
 
@@ -215,7 +217,7 @@ BREAKS = {
     """,
 }
 
-SUSPECTED = {
+MEANT_PERHAPS = {
     "a model is trained, and the kept leaf's gradient is not used": """
         model = nn.Linear(4, 4)
         z0 = torch.randn(4, requires_grad=True)
@@ -232,14 +234,15 @@ SUSPECTED = {
             loss_of(z0).backward()
             optimizer.step()
     """,
-    "one step before the only backward": """
+}
+
+ONE_STEP = """
         z0 = torch.randn(4, requires_grad=True)
         optimizer = torch.optim.Adam([z0], lr=0.1)
         loss = loss_of(z0)
         optimizer.step()  # <- GP402
         loss.backward()
-    """,
-}
+"""
 
 NOTED = {
     "no zero_grad": """
@@ -551,6 +554,60 @@ HEALTHY = {
         for _ in range(3):
             loss_of(z0).backward()
     """,
+    "points at which a network's derivative is taken": """
+        model = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1))
+        z0 = torch.linspace(0, 1, 8)[:, None].requires_grad_()
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (slope,) = torch.autograd.grad(model(z0).sum(), z0, create_graph=True)
+            (slope - 1).pow(2).mean().backward()
+            optimizer.step()
+    """,
+    "a copy in full precision": """
+        z0 = torch.randn(4).bfloat16().requires_grad_()
+        full = z0.detach().float().requires_grad_()
+        optimizer = torch.optim.Adam([full], lr=0.1)
+        for _ in range(3):
+            loss_of(z0).backward()
+            full.grad = z0.grad.float()
+            optimizer.step()
+            z0.grad = None
+            with torch.no_grad():
+                z0.copy_(full)
+    """,
+    "by turns with another leaf": """
+        z0 = torch.randn(4, requires_grad=True)
+        scale = torch.ones(4, requires_grad=True)
+        turns = torch.optim.SGD([z0], lr=0.1), torch.optim.SGD([scale], lr=0.1)
+        for turn in range(6):
+            loss_of(scale * z0).backward()
+            turns[turn % 2].step()
+            turns[turn % 2].zero_grad()
+    """,
+    "sharpness-aware, with two optimizers over one leaf": """
+        class Aware(torch.optim.Optimizer):
+            def __init__(self, tensors):
+                super().__init__(tensors, {})
+                self.base = torch.optim.SGD(self.param_groups, lr=0.1)
+            @torch.no_grad()
+            def climb(self):
+                self.saved = z0.detach().clone()
+                z0.add_(0.05 * z0.grad / z0.grad.norm())
+                self.zero_grad()
+            @torch.no_grad()
+            def step(self, closure=None):
+                z0.copy_(self.saved)
+                self.base.step()
+                self.zero_grad()
+        z0 = torch.randn(4, requires_grad=True)
+        optimizer = Aware([z0])
+        for _ in range(3):
+            loss_of(z0).backward()
+            optimizer.climb()
+            loss_of(z0).backward()
+            optimizer.step()
+    """,
     "an optimizer that raised": """
         z0 = torch.randn(4, requires_grad=True)
         class Fails(torch.optim.SGD):
@@ -566,6 +623,36 @@ HEALTHY = {
                 optimizer.step()
     """,
 }
+
+
+SETTINGS = [
+    (torch.optim.Adam, {}),
+    (torch.optim.Adam, {"foreach": True}),
+    (torch.optim.Adam, {"fused": True}),
+    (torch.optim.Adam, {"capturable": False, "amsgrad": True}),
+    (torch.optim.AdamW, {"weight_decay": 0.1}),
+    (torch.optim.SGD, {"lr": 0.1, "fused": True}),
+    (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True, "foreach": True}),
+    *[
+        (getattr(torch.optim, name), {})
+        for name in (
+            "Adadelta",
+            "Adafactor",
+            "Adagrad",
+            "Adamax",
+            "ASGD",
+            "NAdam",
+            "RAdam",
+            "RMSprop",
+            "Rprop",
+        )
+    ],
+    (torch.optim.LBFGS, {"max_iter": 2}),
+    (torch.optim.LBFGS, {"max_iter": 2, "line_search_fn": "strong_wolfe"}),
+]
+each_optimizer = pytest.mark.parametrize(
+    ("kind", "options"), SETTINGS, ids=[f"{k.__name__}{o or ''}" for k, o in SETTINGS]
+)
 
 
 def run_of(folder: Path, text: str) -> Traced:
@@ -595,14 +682,22 @@ def test_an_update_without_effect_is_an_error_at_its_line(text: str, tmp_path: P
     assert re.match(start, run.report.headline), run.report.headline
 
 
-@pytest.mark.parametrize("text", SUSPECTED.values(), ids=SUSPECTED)
-def test_what_may_be_meant_is_suspected(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", MEANT_PERHAPS.values(), ids=MEANT_PERHAPS)
+def test_what_is_often_meant_is_a_note(text: str, tmp_path: Path) -> None:
     run = run_of(tmp_path, text)
-    code, first = code_in(text), run.first
-    assert (first.code, first.certainty) == (code, "suspected")
-    assert run.is_at(first.at, code), first.at
-    assert len(run.report.findings) == 1
-    assert "perhaps to no effect" in run.report.headline
+    (only,) = run.report.findings
+    assert (only.code, only.severity, only.certainty) == (code_in(text), "note", "suspected")
+    assert run.is_at(only.at, code_in(text)), only.at
+    assert run.report.headline.endswith("and no way to it is cut")
+
+
+def test_one_step_that_may_be_meant_is_suspected(tmp_path: Path) -> None:
+    run = run_of(tmp_path, ONE_STEP)
+    (only,) = run.report.findings
+    assert (only.code, only.severity, only.certainty) == ("GP402", "warning", "suspected")
+    assert run.is_at(only.at, "GP402"), only.at
+    assert "perhaps to no effect; GP402 " in run.report.headline
+    assert run.report.verdict == "flows"
 
 
 @pytest.mark.parametrize("text", NOTED.values(), ids=NOTED)
@@ -620,3 +715,36 @@ def test_a_healthy_optimisation_has_no_finding(text: str, tmp_path: Path) -> Non
     assert run.report.findings == ()
     assert run.report.verdict == "flows"
     assert run.report.unseen == ()
+
+
+def turns(folder: Path, kind: Any, options: dict[str, Any], *, again: bool) -> Traced:
+    """Three turns of an optimisation; `again`: from the same start, by an optimiser of its own."""
+    text = """
+        def make():
+            global z0, optimizer
+            z0 = start.clone().requires_grad_()
+            optimizer = kind([z0], **options)
+        def closure():
+            optimizer.zero_grad()
+            loss = (0.7 * z0 + 0.1).pow(2).mean()
+            loss.backward()
+            return loss
+        start = torch.randn(4, 4)
+        make()
+        for _ in range(3):
+            if again:
+                make()
+            optimizer.step(closure)
+    """
+    run = trace(folder, text, given={"kind": kind, "options": options, "again": again})
+    assert run.raised is None
+    return run
+
+
+@each_optimizer
+def test_updates_of_every_optimizer_are_seen(
+    kind: Any, options: dict[str, Any], tmp_path: Path
+) -> None:
+    assert turns(tmp_path, kind, options, again=False).report.findings == ()
+    lost = turns(tmp_path, kind, options, again=True)
+    assert [f.code for f in lost.report.findings] == ["GP403"]

@@ -8,8 +8,8 @@ same happens with `Adam(model.parameters())` over a frozen model while z0 is wha
 
 Make the optimizer last, over the tensor that the sampler takes: `Adam([z0])`.
 
-The finding is `suspected`, and a warning, where the optimizer trains a model, and the same z0 gets
-gradient at every turn that nobody takes: it may be meant to stay as it is.
+It is only a note, and `suspected`, where the optimizer trains a model, and the same z0 gets a
+gradient at every turn that nobody takes: z0 may be meant to stay as it is.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def check(view: View) -> Iterator[Draft]:
     sure = found.stale is not None or found.idle
     yield Draft(
         at=at,
-        severity="error" if sure else "warning",
+        severity="error" if sure else "note",
         certainty="proven" if sure else "suspected",
         related=tuple(_related(view, found)),
         message=f"{which} does not hold the {name} that gradient of {view.root_name} reaches: "

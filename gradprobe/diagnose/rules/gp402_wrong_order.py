@@ -6,8 +6,8 @@ and `step()`, each step finds nothing (None, or zeros after `zero_grad(set_to_no
 tensor without gradient is skipped without a word: z0 stays what it was.
 
 The order is `zero_grad`, `backward`, `step`. The finding names the `zero_grad` that came too early,
-or the `step` that did. A single step without gradient, before the only backward, is `suspected`: it
-may have been taken on purpose, to set up the optimizer's state.
+or the `step` that did. A single step without gradient, before the only backward, is a warning, and
+`suspected`: it may have been taken on purpose, to set up the optimizer's state.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def check(view: View) -> Iterator[Draft]:
     last = next((m for m in reversed(passes) if clear is None or m.key < clear.key), passes[0])
     yield Draft(
         at=at,
-        severity="error",
+        severity="error" if sure else "warning",
         certainty="proven" if sure else "suspected",
         related=(*around, *([Related("backward", last.at)] if last.at is not None else [])),
         message=message,
@@ -98,9 +98,10 @@ def _idle(view: View) -> list[Idle]:
     """The steps, if all of them came without a gradient of the leaf; else none."""
     found: list[Idle] = []
     for life in view.lives:
+        if not life.of("step"):
+            continue
         full, had = False, False
         cleared: Moment | None = None
-        passes = life.of("backward")
         for moment in life.moments:
             if moment.what in ("backward", "assigned"):
                 full = had = True
@@ -111,8 +112,7 @@ def _idle(view: View) -> list[Idle]:
             elif moment.what == "written" and by_gradient(view.data, life, moment):
                 return []
             elif moment.what == "step":
-                inside = any(moment.around(passed) for passed in passes)
-                if inside or not _finds_none(view, life, moment, full, cleared):
+                if moment.closure or not _finds_none(view, life, moment, full, cleared):
                     return []
                 found.append(Idle(life, moment, cleared))
     return sorted(found, key=lambda one: one.step.key)
@@ -123,7 +123,7 @@ def _finds_none(view: View, life: Life, step: Moment, full: bool, cleared: Momen
     use = step.use
     if use is None:
         return False
-    bare = not set(use.bare).isdisjoint(life.mark.values)
+    bare = not life.values.isdisjoint(use.bare)
     if not bare and (full or cleared is None):
         return False
     if cleared is not None and cleared.use is not None and cleared.use.optimizer >= 0:

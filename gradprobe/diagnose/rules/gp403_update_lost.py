@@ -7,8 +7,8 @@ changes its tensor, and the next turn begins where the last one did.
 
 Make the leaf and the optimizer once, before the loop, and compute everything that comes of the leaf
 inside it. The finding names the line that makes or overwrites the leaf, or that took its old
-values. Where each turn starts from a fresh draw it is `suspected`, and a warning: the turns may be
-meant to have nothing to do with one another.
+values. Where each turn starts from a fresh draw it is only a note, and `suspected`: the turns may
+be meant to have nothing to do with one another.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def check(view: View) -> Iterator[Draft]:
     which = view.trace.optimizers[step.use.optimizer].name
     yield Draft(
         at=place,
-        severity="error" if sure else "warning",
+        severity="error" if sure else "note",
         certainty="proven" if sure else "suspected",
         related=(Related("step", step.at),) if step.at is not None else (),
         message=f"what {which}.step() makes of {view.leaf.name} is not used by the next run: "
@@ -99,23 +99,24 @@ def _used(view: View, updates: list[tuple[Moment, Life, int]]) -> bool:
     if not updates:
         return True
     ops, data = view.trace.ops, view.data
-    fresh = {value for _, _, value in updates}
     own = {value for life in view.lives for value in life.mark.values}
     last = max(m.key[0] for life in view.lives for m in life.of("backward"))
     steps = [step for step, _, _ in updates]
-    plain = [s for s in steps if not any(s.around(m) for x in view.lives for m in x.moments)]
+    fresh = {value: number for number, (_, _, value) in enumerate(updates)}  # by step
     number = 0
     for op in range(steps[0].key[0], last):
-        while number < len(plain) and plain[number].until[0] <= op:
+        while number < len(steps) and steps[number].until[0] <= op:
             number += 1
-        inputs = data.inputs(op)
-        if fresh.isdisjoint(inputs):
+        made_by = {fresh[value] for value in data.inputs(op) if value in fresh}
+        if not made_by:
             continue
-        inside = number < len(plain) and plain[number].has(op)
         kind = ops.callee_of(op).kind
         if kind is Kind.ALIAS or (kind is Kind.WRITE and own.issuperset(data.outputs(op))):
-            fresh.update(data.outputs(op))
-        elif not inside:
+            fresh.update(dict.fromkeys(data.outputs(op), max(made_by)))
+            continue
+        inside = number < len(steps) and steps[number].has(op)
+        # A closure in a step is the program's; what it sees of that very step is no next run.
+        if not inside or (steps[number].closure and min(made_by) < number):
             return True
     return False
 

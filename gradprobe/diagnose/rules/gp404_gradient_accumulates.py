@@ -11,8 +11,8 @@ each backward.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import pairwise
 
 from gradprobe.diagnose.rule import Draft
 from gradprobe.graph.updates import Life, Moment, by_gradient
@@ -72,28 +72,33 @@ def check(view: View) -> Iterator[Draft]:
 
 def _pairs(view: View, life: Life) -> Iterator[tuple[Moment, Moment, Moment]]:
     """First backward, update and second backward."""
-    updates = _updates(view, life)
-    for first, second in pairwise(life.of("backward")):
-        between = list(life.between(first, second))
-        if any(moment.what in ("cleared", "assigned") for moment in between):
-            continue
-        update = next((m for m in updates if first.key < m.key < second.key), None)
-        if update is not None:
-            yield first, update, second
+    first: Moment | None = None
+    update: Moment | None = None
+    for moment in sorted([*life.moments, *_inside(view, life)], key=lambda one: one.key):
+        if moment.what in ("cleared", "assigned"):
+            first = None
+        elif moment.what == "backward":
+            if first is not None and update is not None:
+                yield first, update, moment
+            first, update = moment, None
+        elif first is not None and _updates(view, life, moment):
+            update = update or moment
 
 
-def _updates(view: View, life: Life) -> list[Moment]:
-    """The steps that used the gradient, the writes of a step with a closure, those by hand."""
-    found = []
+def _updates(view: View, life: Life, moment: Moment) -> bool:
+    """Whether it used the gradient: a step, a write of a step with a closure, one by hand."""
+    if moment.what == "step" and moment.use is not None:
+        return not moment.closure and life.values.isdisjoint(moment.use.bare)
+    return moment.what == "written" and (moment.closure or by_gradient(view.data, life, moment))
+
+
+def _inside(view: View, life: Life) -> Iterator[Moment]:
+    """The writes of steps that called a closure, one by one."""
+    steps = [step for step in life.of("step") if step.closure]
     at = view.trace.values.at
-    passes = life.of("backward")
-    for moment in life.moments:
-        if moment.what == "step" and moment.use is not None:
-            if any(moment.around(passed) for passed in passes):
-                made = [at[v] for v in life.mark.values[1:] if moment.has(at[v])]
-                found += [Moment("written", (op, 1 << 60), (op, 1 << 60), moment.at) for op in made]
-            elif set(moment.use.bare).isdisjoint(life.mark.values):
-                found.append(moment)
-        elif moment.what == "written" and by_gradient(view.data, life, moment):
-            found.append(moment)
-    return found
+    begins = [step.key[0] for step in steps]
+    for value in life.mark.values[1:] if steps else ():
+        op = at[value]
+        step = steps[max(bisect_right(begins, op) - 1, 0)]
+        if step.has(op):
+            yield Moment("written", (op, 1), (op, 1), step.at, op=op, closure=True)
