@@ -20,6 +20,7 @@ from gradprobe.capture.tables import ops_of, rewrites_of, values_of
 from gradprobe.capture.zero_factors import zero_factor
 from gradprobe.records.backward import FunctionCall, GradRead, Pass
 from gradprobe.records.numerics import ForwardNumbers
+from gradprobe.records.optimizer import GradUse, Optimizer
 from gradprobe.records.report import Environment
 from gradprobe.records.source import Frame
 from gradprobe.records.trace import Region, Trace
@@ -42,6 +43,8 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         ops=ops_of(journal),
         values=values_of(journal),
         rewrites=rewrites_of(journal),
+        optimizers=tuple(_optimizers(recorder, frames)),
+        uses=tuple(_uses(recorder, frames)),
         regions=tuple(_region(o, sources, frames) for o in recorder.grad_mode.openings),
         leaves=leaves,
         exits=tuple(recorder.memory.exits),
@@ -148,6 +151,29 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
             )
         )
     return found
+
+
+def _optimizers(recorder: Recorder, frames: Sequence[Frame | None]) -> Iterator[Optimizer]:
+    for seen in recorder.optimizers.optimizers:
+        held = tuple(seen.held.values())
+        yield Optimizer(seen.name, frames[seen.place], seen.at_op, held, seen.count)
+
+
+def _uses(recorder: Recorder, frames: Sequence[Frame | None]) -> Iterator[GradUse]:
+    for use in recorder.optimizers.uses:
+        yield GradUse(
+            what=use.what,
+            optimizer=use.optimizer,
+            at_op=use.at_op,
+            after=use.after,
+            until_op=use.until_op,
+            until_after=use.until_after,
+            at=frames[use.place],
+            values=use.values,
+            bare=use.bare,
+            any=use.any,
+            grad=use.grad,
+        )
 
 
 def _reads(

@@ -54,6 +54,7 @@ class Learned:
     """What is known of one function: resolved once, read at each of its calls."""
 
     __slots__ = (
+        "accesses_grad",
         "attribute",
         "first_only",
         "indexes",
@@ -73,6 +74,7 @@ class Learned:
         # Read at every call: looking up members of an enumeration there is not cheap.
         self.quiet = kind is Kind.QUIET
         self.leaf = kind is Kind.LEAF
+        self.accesses_grad = attribute.startswith("grad.")
         self.plain = kind in (Kind.COMPUTE, Kind.SELECT)
         self.indexes = attribute == "__getitem__"  # `x[1:]` is a view, `x[order]` is none
         self.rebinds = attribute in ("data.__set__", "set_")
@@ -103,6 +105,9 @@ class SeeingMode(TorchFunctionMode):
         self.stacks: dict[int, Where] = {}
         self.draws: list[int] = []  # ops that drew random numbers, up to the same bound
         self.raised: list[RaisedOp] = []
+        # Told how `.grad` was accessed: of which tensor, with what gradient.
+        self.on_gradient: Callable[[str, Tensor, Any, Any], None] | None = None
+        self.clearing = False  # `zero_grad` of an optimiser runs: one event for all that it does
         self.entries = Entries(journal)
         journal.stack.on_entry = self.entries.begins
 
@@ -367,17 +372,23 @@ class SeeingMode(TorchFunctionMode):
     def leaf_call(
         self, func: Callable[..., Any], learned: Learned, args: tuple[Any, ...], kwargs: Any
     ) -> Any:
-        """`requires_grad_()`, `x.requires_grad = True`, and reads of `.grad`."""
+        """`requires_grad_()`, `x.requires_grad = True`, and all that is done with `.grad`."""
         result = func(*args, **kwargs) if kwargs else func(*args)
+        if self.clearing:
+            return result
         with NoSubclasses():
-            self.leaf_called(learned, args[0], result, _getframe(2))
+            given = args[1] if len(args) > 1 else result
+            self.leaf_called(learned, args[0], given, _getframe(2))
         return result
 
-    def leaf_called(self, learned: Learned, tensor: Tensor, result: Any, frame: Any) -> None:
-        if learned.attribute == "grad.__get__":
-            if result is None and not tensor.is_leaf and not tensor.retains_grad:
-                place = self.journal.stack.place(frame)
-                self.leaves.grad_read(self.memory.meet(tensor, place).value, place)
+    def leaf_called(self, learned: Learned, tensor: Tensor, given: Any, frame: Any) -> None:
+        if learned.accesses_grad:
+            if given is None and not tensor.is_leaf and not tensor.retains_grad:
+                if learned.attribute == "grad.__get__":
+                    place = self.journal.stack.place(frame)
+                    self.leaves.grad_read(self.memory.meet(tensor, place).value, place)
+            elif self.on_gradient is not None:
+                self.on_gradient(learned.attribute, tensor, given, frame)
             return
         self.leaves.switched(tensor, learned.attribute == "requires_grad_", frame)
 

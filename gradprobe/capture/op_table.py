@@ -75,6 +75,7 @@ _BY_KIND: dict[Kind, frozenset[str]] = {
 _KIND_OF = {name: kind for kind, names in _BY_KIND.items() for name in names}
 
 _GETTERS_THAT_VIEW = _names("T mT H mH real imag")
+_SETTERS = {"requires_grad": Kind.LEAF, "grad": Kind.LEAF, "data": Kind.OVERWRITE}
 
 # In a name ending in `_` the first argument is written; these only look like it.
 _NOT_WRITES = _names(
@@ -113,11 +114,11 @@ def _shown(func: Callable[..., Any], name: str) -> str:
 
 def _accessor(access: str, attribute: str) -> Kind:
     if access == "__set__":
-        return {"requires_grad": Kind.LEAF, "data": Kind.OVERWRITE}.get(attribute, Kind.QUIET)
+        return _SETTERS.get(attribute, Kind.QUIET)
     if attribute == "data":
         return Kind.DETACH
     if attribute == "grad":
-        return Kind.LEAF  # read apart: `.grad` of a non-leaf is a finding of its own
+        return Kind.LEAF  # handled apart: read of a non-leaf it is a finding of its own
     return Kind.VIEW if attribute in _GETTERS_THAT_VIEW else Kind.QUIET
 
 

@@ -25,6 +25,7 @@ from gradprobe.capture.memory import Memory
 from gradprobe.capture.module_watch import ModuleWatch
 from gradprobe.capture.node_watch import NodeWatch
 from gradprobe.capture.numeric_mode import NumericMode
+from gradprobe.capture.optimizer_watch import OptimizerWatch
 from gradprobe.capture.patches import Patches
 from gradprobe.capture.quiet_modules import QuietModules
 from gradprobe.capture.stage_selectors import Selector
@@ -88,6 +89,7 @@ class Recorder:
             self.passes.nodes = NodeWatch(self.journal)
         if quiet is not None:
             self.passes.unwatched = quiet.backward
+        self.optimizers = OptimizerWatch(self.mode, self.leaves, self.passes.passes, self.say)
         self.bound: dict[str, int] = {}  # of the names the user gave, what they meant at the end
         self.stance = torch_internals.EagerStance()
         self.seconds = 0.0
@@ -118,6 +120,7 @@ class Recorder:
         if self.stance.compiler_loaded():
             self.stance.begin()
         self.modules.install()
+        self.optimizers.install(patches)
         if self.find_stages != "none":
             self._listener = listen(self.marks.tapped)
         _enter(self.mode)
@@ -145,6 +148,7 @@ class Recorder:
         if self.find_stages != "none":
             listen(self._listener)
         self.modules.remove()
+        self.optimizers.remove()
         self.functions.remove()
         self.marks.remove()
         self.stance.end()

@@ -146,6 +146,15 @@ def _counts(trace: Trace, views: Sequence[View]) -> Counts:
     )
 
 
+def _to_no_effect(root: str, findings: Sequence[Finding]) -> str:
+    """Of gradient that flows and does not change what the next run starts from."""
+    if not findings:
+        return ""
+    first = findings[0]
+    perhaps = "perhaps " if first.certainty == "suspected" else ""
+    return f"gradient of {root} reaches {first.leaf}, but {perhaps}to no effect"
+
+
 def _headline(
     verdict: Verdict,
     leaves: Sequence[Leaf],
@@ -161,9 +170,10 @@ def _headline(
             return "flows: backward ran, but no leaf was found; name one (--leaf)"
         return f"{verdict}: nothing that feeds {root.name if root else 'the root'} requires grad"
     leaf, name = leaves[0].name, root.name if root else "the root"
-    if verdict == "flows":
+    if verdict == "flows" and (not findings or findings[0].severity == "note"):
         return f"flows: gradient of {name} reaches {leaf}, and no way to it is cut"
     what = {
+        "flows": _to_no_effect(name, findings),
         "partial": in_calls or f"gradient reaches {leaf}, but not along every way",
         "broken": f"no gradient reaches {leaf}",
         "zero": f"{leaf}'s gradient is exactly zero",

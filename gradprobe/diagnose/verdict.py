@@ -12,6 +12,8 @@ from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers,
 _NO_GRAD = "does not require grad"
 # Findings that are about no way of the gradient: torch stopped, or nobody knows.
 _OF_NO_WAY = frozenset({"GP114", "GP302", "GP201", "GP203", "GP204", "GP205"})
+# Findings about what is done with a gradient that arrived.
+OF_THE_UPDATE = frozenset({"GP401", "GP402", "GP403", "GP404"})
 
 
 def verdict_of(view: View, findings: Sequence[Finding]) -> Verdict:
@@ -27,7 +29,8 @@ def verdict_of(view: View, findings: Sequence[Finding]) -> Verdict:
         return "nonfinite"
     if view.zero:
         return "zero"
-    return "partial" if any(f.severity != "note" for f in findings) else "flows"
+    lost = any(f.severity != "note" and f.code not in OF_THE_UPDATE for f in findings)
+    return "partial" if lost else "flows"
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
@@ -62,7 +65,8 @@ def _complete(view: View, findings: Sequence[Finding], calls: Sequence[Through])
     through = loss_in(calls, view)
     if through is not None:
         return Complete("no", through, *counted)
-    lost = [f for f in findings if f.severity != "note" and f.code not in _OF_NO_WAY]
+    other = _OF_NO_WAY | OF_THE_UPDATE
+    lost = [f for f in findings if f.severity != "note" and f.code not in other]
     if lost:
         ways = "one way" if len(lost) == 1 else f"{len(lost)} ways"
         verb = "carries" if len(lost) == 1 else "carry"

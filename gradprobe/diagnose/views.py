@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 
 from gradprobe.graph.dataflow import Dataflow
 from gradprobe.graph.flow import Flow, flow
+from gradprobe.graph.holders import missing
+from gradprobe.graph.own_passes import OwnPasses
 from gradprobe.graph.steps import steps_of
+from gradprobe.graph.updates import Life, lives_of
 from gradprobe.graph.view import View, breaks_of
 from gradprobe.records.backward import Pass
 from gradprobe.records.sampling import LeafMark, Where
@@ -90,11 +93,17 @@ def views_of(data: Dataflow) -> Iterator[list[View]]:
     """For each leaf the views on it, one a goal that its values reach; the last goal if none."""
     trace = data.trace
     leaves = leaf_groups(trace)
+    lives = [lives_of(trace, leaf) for leaf in leaves]
+    leaves, lives = _current(data, leaves, lives)
     goals = goals_of(trace)
+    passes = OwnPasses(data)
     flows: dict[int, list[tuple[Goal, Flow]]] = {}
     for number, leaf in enumerate(leaves):
         sources = frozenset(leaf.values)
         asked = [g for g in goals if _asks_for(g, leaf)]
+        if trace.named_root is None:
+            foreign = {id(passed) for passed in passes.foreign(leaf, lives[number])}
+            asked = [g for g in asked if id(g.passed) not in foreign] or asked
         every = [(goal, flow(data, leaf, sources, goal.roots)) for goal in asked]
         flows[number] = [(g, f) for g, f in every if f.used or g.final] or every[-1:]
     used = [n for n, found in flows.items() if any(f.used for _, f in found)]
@@ -108,7 +117,7 @@ def views_of(data: Dataflow) -> Iterator[list[View]]:
         elif number not in used and not _counts(trace, leaf, [leaves[n] for n in used]):
             continue
         others = tuple(leaves[n] for n in used if n != number)
-        views = [_view(data, goal, f, others) for goal, f in found]
+        views = [_view(data, goal, f, others, lives[number]) for goal, f in found]
         if views:
             yield views
 
@@ -133,7 +142,33 @@ def _counts(trace: Trace, leaf: LeafMark, used: list[LeafMark]) -> bool:
     return any(trace.values.describe(other.values[0]).shape == shape for other in used)
 
 
-def _view(data: Dataflow, goal: Goal, f: Flow, others: tuple[LeafMark, ...]) -> View:
+def _current(
+    data: Dataflow, leaves: list[LeafMark], lives: list[tuple[Life, ...]]
+) -> tuple[list[LeafMark], list[tuple[Life, ...]]]:
+    """Without a leaf that only an optimiser still holds: one of its name has taken its place.
+
+    And without copies that the program gives a gradient by hand, in another precision say.
+    """
+    stale = set()
+    for leaf, own in zip(leaves, lives, strict=True):
+        found = missing(data, leaf, own)
+        if found is not None and found.stale is not None:
+            stale.add(found.stale)
+    kept = [n for n, leaf in enumerate(leaves) if stale.isdisjoint(leaf.values)]
+    real = [n for n in kept if not _by_hand(lives[n])]
+    kept = real or kept
+    return [leaves[n] for n in kept], [lives[n] for n in kept]
+
+
+def _by_hand(lives: tuple[Life, ...]) -> bool:
+    return any(life.of("assigned") for life in lives) and not any(
+        life.of("backward", "grad") for life in lives
+    )
+
+
+def _view(
+    data: Dataflow, goal: Goal, f: Flow, others: tuple[LeafMark, ...], lives: tuple[Life, ...]
+) -> View:
     reached = goal.passed.reached if goal.passed is not None else {}
     measured = [reached[v] for v in f.leaf.values if v in reached]
     stopped = goal.passed is not None and goal.passed.raised is not None
@@ -151,4 +186,5 @@ def _view(data: Dataflow, goal: Goal, f: Flow, others: tuple[LeafMark, ...]) -> 
         total=total,
         breaks=breaks_of(data, f, goal.at),
         others=others,
+        lives=lives,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gradprobe.graph.dataflow import Dataflow
 from gradprobe.graph.flow import Cut, Flow
 from gradprobe.graph.steps import Steps
+from gradprobe.graph.updates import Life
 from gradprobe.records.backward import Pass
 from gradprobe.records.op import GRAD_OFF, INFERENCE, Kind
 from gradprobe.records.report import GradStats
@@ -50,6 +51,7 @@ class View:
     breaks: tuple[Break, ...]
     refused: str | None = None  # torch's words, where an op in the forward would not go on
     others: tuple[LeafMark, ...] = field(default=())
+    lives: tuple[Life, ...] = ()  # of the leaf's tensors, with all passes of the run
 
     @property
     def grad(self) -> GradStats | None:

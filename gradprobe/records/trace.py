@@ -9,6 +9,7 @@ from typing import Literal
 from gradprobe.records.backward import FunctionCall, GradRead, Pass, RaisedOp
 from gradprobe.records.numerics import ForwardNumbers
 from gradprobe.records.op import OpTable
+from gradprobe.records.optimizer import GradUse, Optimizer
 from gradprobe.records.report import Environment
 from gradprobe.records.sampling import LeafMark, ModuleCall, StageMark, Tick, Where
 from gradprobe.records.source import Frame
@@ -94,6 +95,8 @@ class Trace:
     # By place, the name by which it names what it calls; known where the user named the denoiser.
     called_at: Mapping[int, str] = field(default_factory=dict)
     rewrites: Rewrites = field(default_factory=Rewrites)
+    optimizers: tuple[Optimizer, ...] = ()
+    uses: tuple[GradUse, ...] = ()  # of leaves' gradients, in order of time
     # What the user asked of stages: by name the denoiser, and whether to look for them at all.
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"

@@ -71,6 +71,9 @@ class Text:
 
 def _headline(page: Page, report: Report) -> None:
     style = _VERDICT_STYLE.get(report.verdict, "bold red")
+    worst = report.worst()
+    if report.verdict == "flows" and worst not in (None, "note"):
+        style = _SEVERITY_STYLE[worst]
     line = Line(visible(report.headline), style="bold")
     if not line.highlight_regex(rf"(?i)\b{re.escape(report.verdict)}\b", style):
         line = Line.assemble((report.verdict, style), ": ", line)

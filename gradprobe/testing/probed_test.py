@@ -151,7 +151,8 @@ class ProbedTest:
             report = self.report()
         except UsageError as error:
             return [str(error)]
-        if report.verdict in ("flows", "no-root"):
+        flows = report.verdict == "flows" and report.worst() in (None, "note")
+        if flows or report.verdict == "no-root":
             return []
         if not report.leaves:
             return [report.headline]

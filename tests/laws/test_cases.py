@@ -21,6 +21,18 @@ def test_plain_torch_shows_what_the_truth_expects(nursery: Nursery, case: Case) 
     assert shown == case.truth["expect"], answer
 
 
+OPTIMISED = [case for case in judged() if "losses" in (case.truth or {})]
+
+
+@pytest.mark.parametrize("case", OPTIMISED, ids=lambda case: case.name)
+def test_plain_torch_shows_whether_the_updates_had_an_effect(nursery: Nursery, case: Case) -> None:
+    assert case.truth is not None
+    printed = nursery.run(case, "shown")["stdout"].splitlines()
+    losses = [line for line in printed if line.startswith("loss ")]
+    assert len(losses) > 2
+    assert (len(set(losses)) == 1) == (case.truth["losses"] == "equal"), losses
+
+
 @pytest.mark.parametrize("case", judged(), ids=lambda case: case.name)
 def test_the_guilty_line_is_the_marked_line(case: Case) -> None:
     assert case.truth is not None

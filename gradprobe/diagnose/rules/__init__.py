@@ -25,5 +25,9 @@ RULES: dict[str, str] = {
     "GP306": "gradprobe.diagnose.rules.gp306_vanishing_or_exploding",
     "GP203": "gradprobe.diagnose.rules.gp203_graph_freed",
     "GP205": "gradprobe.diagnose.rules.gp205_inference_tensor_saved",
+    "GP401": "gradprobe.diagnose.rules.gp401_not_in_optimizer",
+    "GP402": "gradprobe.diagnose.rules.gp402_wrong_order",
+    "GP403": "gradprobe.diagnose.rules.gp403_update_lost",
+    "GP404": "gradprobe.diagnose.rules.gp404_gradient_accumulates",
     "GP114": "gradprobe.diagnose.rules.gp114_unexplained",
 }
