@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -22,6 +22,9 @@ from gradprobe.records.op import Callee, Kind
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import CONNECTED, DERIVED, REQUIRES_GRAD
+
+if TYPE_CHECKING:
+    from gradprobe.capture.hook_chain import Changed
 
 _SECOND_ORDER = Callee("torch.autograd.grad", Kind.COMPUTE)
 
@@ -76,9 +79,10 @@ def _extremes(grad: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]
     return largest, smallest, (~torch.isfinite(grad)).sum()
 
 
-def as_stats(numbers: Tensor) -> GradStats:
+def as_stats(numbers: Tensor | Sequence[float]) -> GradStats:
     """Those numbers on the host."""
-    norm, mean, largest, smallest, zeros, nonfinite = (float(n) for n in numbers.tolist())
+    row = numbers.tolist() if isinstance(numbers, Tensor) else numbers
+    norm, mean, largest, smallest, zeros, nonfinite = (float(n) for n in row)
     return GradStats(norm, mean, largest, smallest, zeros, int(nonfinite))
 
 
@@ -123,6 +127,15 @@ class WatchedPass:
     edges: int | None = None
     measured: dict[int, Measured] = field(default_factory=dict)
     retained: bool = False
+    hooks: Sequence[Changed] = ()
+
+
+class Hooks(Protocol):
+    """Who looks at what the program's own hooks do; see `gradient_hooks`."""
+
+    def begin(self) -> None: ...
+
+    def end(self) -> Sequence[Changed]: ...
 
 
 class Search(Protocol):
@@ -157,6 +170,7 @@ class BackwardWatch:
         # Put around each pass: what runs in it gives no stages, so nothing need be watched.
         self.unwatched: Callable[[], AbstractContextManager[None]] = nullcontext
         self.search: Search | None = None
+        self.hooks: Hooks | None = None
 
     def wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _engine_run_backward(t_outputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -180,6 +194,8 @@ class BackwardWatch:
         with NoSubclasses():
             seen = self.begin(outputs, args, kwargs, frame)
             if not _transformed(outputs, args):
+                if self.hooks is not None:
+                    self.hooks.begin()
                 handles = self.hook_leaves(seen, measured)
                 if self.search is not None:
                     more, stages = self.search.begin([t for t in outputs if isinstance(t, Tensor)])
@@ -193,6 +209,8 @@ class BackwardWatch:
         finally:
             for handle in handles:
                 handle.remove()
+            if self.hooks is not None:
+                seen.hooks = self.hooks.end()
             for value, numbers in measured.items():
                 seen.reached[value] = None if numbers is None else as_stats(numbers)
             if self.search is not None and stages:

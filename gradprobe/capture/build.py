@@ -8,15 +8,17 @@ from collections.abc import Iterator, Sequence
 import torch
 
 import gradprobe
+from gradprobe.capture.backward_hooks import as_stats
 from gradprobe.capture.build_stages import sampling
 from gradprobe.capture.glimpse import called_at
 from gradprobe.capture.grad_mode import Opening
+from gradprobe.capture.hook_chain import Changed
 from gradprobe.capture.leaf_names import LeafNames
 from gradprobe.capture.naming import Naming
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.source_map import SourceMap
 from gradprobe.capture.tables import ops_of, rewrites_of, values_of
-from gradprobe.records.backward import FunctionCall, GradRead, Pass
+from gradprobe.records.backward import FunctionCall, GradRead, HookChange, Pass
 from gradprobe.records.report import Environment
 from gradprobe.records.source import Frame
 from gradprobe.records.trace import Region, Trace
@@ -55,7 +57,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
             )
             for call in recorder.functions.calls
         ),
-        passes=tuple(_passes(recorder, frames, naming)),
+        passes=tuple(_passes(recorder, frames, naming, sources)),
         stages=sampler.stages,
         calls=sampler.calls,
         ticks=sampler.ticks,
@@ -105,7 +107,9 @@ def _region(opening: Opening | None, sources: SourceMap, frames: Sequence[Frame 
     return Region(opening.mode, opening.by, frames[opening.place], None, opening.how)
 
 
-def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) -> list[Pass]:
+def _passes(
+    recorder: Recorder, frames: Sequence[Frame | None], naming: Naming, sources: SourceMap
+) -> list[Pass]:
     found = []
     for seen in recorder.passes.passes:
         frame = frames[seen.place]
@@ -126,9 +130,31 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
                 edges=seen.edges,
                 measured=dict(seen.measured),
                 retained=seen.retained,
+                hooks=tuple(_change(c, recorder, frames, sources) for c in seen.hooks),
             )
         )
     return found
+
+
+def _change(
+    seen: Changed, recorder: Recorder, frames: Sequence[Frame | None], sources: SourceMap
+) -> HookChange:
+    code = seen.hook.code
+    if code is not None and recorder.journal.stack.is_plumbing(code.co_filename):
+        code = None
+    return HookChange(
+        on=seen.on,
+        name=seen.hook.name,
+        at=None if code is None else sources.definition(code),
+        registered=frames[seen.hook.registered.place],
+        at_op=seen.hook.registered.at_op,
+        where=seen.hook.registered.where,
+        value=seen.value,
+        op=seen.op,
+        before=as_stats(seen.before),
+        after=None if seen.after is None else as_stats(seen.after),
+        taken=seen.taken,
+    )
 
 
 def _reads(

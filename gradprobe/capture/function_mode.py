@@ -103,6 +103,8 @@ class SeeingMode(TorchFunctionMode):
         self.stacks: dict[int, Where] = {}
         self.draws: list[int] = []  # ops that drew random numbers, up to the same bound
         self.raised: list[RaisedOp] = []
+        # Told of a tensor, the handle of a hook that the program put on it, and the frame.
+        self.on_hook: Callable[[Tensor, Any, Any], None] | None = None
         self.entries = Entries(journal)
         journal.stack.on_entry = self.entries.begins
 
@@ -367,7 +369,7 @@ class SeeingMode(TorchFunctionMode):
     def leaf_call(
         self, func: Callable[..., Any], learned: Learned, args: tuple[Any, ...], kwargs: Any
     ) -> Any:
-        """`requires_grad_()`, `x.requires_grad = True`, and reads of `.grad`."""
+        """`requires_grad_()`, `x.requires_grad = True`, reads of `.grad`, and hooks."""
         result = func(*args, **kwargs) if kwargs else func(*args)
         with NoSubclasses():
             self.leaf_called(learned, args[0], result, _getframe(2))
@@ -378,6 +380,10 @@ class SeeingMode(TorchFunctionMode):
             if result is None and not tensor.is_leaf and not tensor.retains_grad:
                 place = self.journal.stack.place(frame)
                 self.leaves.grad_read(self.memory.meet(tensor, place).value, place)
+            return
+        if learned.attribute.startswith("register_"):
+            if self.on_hook is not None:
+                self.on_hook(tensor, result, frame)
             return
         self.leaves.switched(tensor, learned.attribute == "requires_grad_", frame)
 

@@ -17,6 +17,7 @@ from gradprobe.capture.closed_modules import ClosedModules
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.function_watch import FunctionWatch
 from gradprobe.capture.grad_mode import GradMode
+from gradprobe.capture.gradient_hooks import HookWatch
 from gradprobe.capture.graph_walk import GraphWalk
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
@@ -79,6 +80,8 @@ class Recorder:
         self.closed = ClosedModules(self.mode) if ops == "sampler" else None
         self.modules = ModuleWatch(self.mode, self.leaves, quiet, self.closed, denoiser)
         self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
+        self.hooks = HookWatch(self.mode, self.memory, self.leaves, self.say)
+        self.passes.hooks = self.hooks
         if quiet is not None:
             self.passes.unwatched = quiet.backward
         self.bound: dict[str, int] = {}  # of the names the user gave, what they meant at the end
@@ -111,6 +114,7 @@ class Recorder:
         if self.stance.compiler_loaded():
             self.stance.begin()
         self.modules.install()
+        self.hooks.install(patches)
         if self.find_stages != "none":
             self._listener = listen(self.marks.tapped)
         _enter(self.mode)
@@ -140,6 +144,7 @@ class Recorder:
         self.modules.remove()
         self.functions.remove()
         self.marks.remove()
+        self.hooks.remove()
         self.stance.end()
         self._patches.undo()
         _active = None

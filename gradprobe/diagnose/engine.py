@@ -83,7 +83,9 @@ def _when(draft: Draft) -> int:
 
 
 def _finding(view: View, rule: Rule, draft: Draft) -> Finding:
-    op = _when(draft)
+    op, step = _when(draft), draft.step
+    if step is None and op >= 0:
+        step = view.steps.of(op)
     return Finding(
         code=rule.CODE,
         name=rule.NAME,
@@ -94,8 +96,8 @@ def _finding(view: View, rule: Rule, draft: Draft) -> Finding:
         opened_by=draft.opened_by,
         related=draft.related,
         stage=view.stage_at(op),
-        step=view.steps.of(op) if op >= 0 else None,
-        count=view.occurrences(draft.of) if draft.of is not None else 1,
+        step=step,
+        count=view.occurrences(draft.of) if draft.of is not None else draft.count,
         message=draft.message,
         fix=draft.fix,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradprobe.diagnose.calls import Through, loss_in
+from gradprobe.diagnose.hooks import spoiled
 from gradprobe.graph.view import View
 from gradprobe.records.op import Kind
 from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers, Verdict
@@ -12,6 +13,12 @@ from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers,
 _NO_GRAD = "does not require grad"
 # Findings that are about no way of the gradient: torch stopped, or nobody knows.
 _OF_NO_WAY = frozenset({"GP114", "GP201", "GP203", "GP204", "GP205"})
+
+_SPOILED = {
+    "dropped": "the gradient is gone",
+    "zero": "the gradient is exactly zero",
+    "nonfinite": "the gradient is NaN or Inf",
+}
 
 
 def verdict_of(view: View, findings: Sequence[Finding]) -> Verdict:
@@ -21,11 +28,16 @@ def verdict_of(view: View, findings: Sequence[Finding]) -> Verdict:
     said = view.passed.raised if view.passed is not None else None
     if said is not None and _NO_GRAD not in said and "not have been used" not in said:
         return "error"
-    if view.total or any(f.code in ("GP109", "GP110") for f in findings if f.severity == "error"):
+    after = spoiled(view)
+    if (
+        after == "dropped"
+        or view.total
+        or any(f.code in ("GP109", "GP110") for f in findings if f.severity == "error")
+    ):
         return "broken"
-    if view.nonfinite:
+    if view.nonfinite or after == "nonfinite":
         return "nonfinite"
-    if view.zero:
+    if view.zero or after == "zero":
         return "zero"
     return "partial" if any(f.severity != "note" for f in findings) else "flows"
 
@@ -90,6 +102,9 @@ def _healthy(view: View, verdict: Verdict) -> Layer:
     grad = view.grad
     if grad is None:
         return Layer("unknown", "there is no gradient to look at")
+    after = spoiled(view)
+    if after is not None:
+        return Layer("no", f"{_SPOILED[after]} after a hook of {view.leaf.name}")
     if verdict == "nonfinite":
         return Layer("no", f"{grad.nonfinite} elements of the gradient are NaN or Inf")
     if verdict == "zero":

@@ -17,6 +17,7 @@ RULES: dict[str, str] = {
     "GP108": "gradprobe.diagnose.rules.gp108_leaf_not_tracking",
     "GP201": "gradprobe.diagnose.rules.gp201_saved_tensor_overwritten",
     "GP204": "gradprobe.diagnose.rules.gp204_leaf_written_in_place",
+    "GP206": "gradprobe.diagnose.rules.gp206_hook_changed_gradient",
     "GP301": "gradprobe.diagnose.rules.gp301_flat_op",
     "GP203": "gradprobe.diagnose.rules.gp203_graph_freed",
     "GP205": "gradprobe.diagnose.rules.gp205_inference_tensor_saved",
