@@ -128,6 +128,7 @@ class WatchedPass:
     measured: dict[int, Measured] = field(default_factory=dict)
     retained: bool = False
     hooks: Sequence[Changed] = ()
+    foreign: bool = False
 
 
 class Hooks(Protocol):
@@ -203,8 +204,9 @@ class BackwardWatch:
         self.mode.pauses += 1
         try:
             result = original(outputs, *args, **kwargs)
-        except RuntimeError as error:
-            seen.raised = str(error)
+        except BaseException as error:
+            seen.raised = str(error) or type(error).__name__
+            seen.foreign = self.is_foreign(error)
             raise
         finally:
             for handle in handles:
@@ -220,6 +222,17 @@ class BackwardWatch:
             with NoSubclasses():
                 self.gradients(seen, result)
         return result
+
+    def is_foreign(self, error: BaseException) -> bool:
+        """Whether it was raised by code of the program's in the pass, or by no rule of autograd."""
+        if not isinstance(error, RuntimeError) or isinstance(error, torch.OutOfMemoryError):
+            return True
+        stack, traceback = self.mode.journal.stack, error.__traceback__
+        while traceback is not None:
+            if not stack.is_plumbing(traceback.tb_frame.f_code.co_filename):
+                return True
+            traceback = traceback.tb_next
+        return False
 
     def begin(self, outputs: Any, args: Any, kwargs: Any, frame: Any) -> WatchedPass:
         """Note what is asked of the engine: `args` are gradients, two flags, and the inputs."""
@@ -239,6 +252,7 @@ class BackwardWatch:
             retained=bool(args[1]) if len(args) > 1 else False,
         )
         self.passes.append(seen)
+        self.mode.passes = len(self.passes)
         seen.nodes, seen.edges = self.walk.count(roots)
         if self.walk.cut_off:
             self.say(

@@ -52,7 +52,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
                 name=call.name,
                 explicit=call.explicit,
                 none_for=tuple(sorted(call.none_for)),
-                defined_at=None if call.code is None else sources.frame(call.code, 0),
+                defined_at=None if call.code is None else sources.definition(call.code),
                 reentrant_checkpoint=call.reentrant_checkpoint,
             )
             for call in recorder.functions.calls
@@ -130,6 +130,7 @@ def _passes(
                 edges=seen.edges,
                 measured=dict(seen.measured),
                 retained=seen.retained,
+                foreign=seen.foreign,
                 hooks=tuple(_change(c, recorder, frames, sources) for c in seen.hooks),
             )
         )

@@ -21,6 +21,7 @@ from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.op_table import FIRST_ONLY, classify
+from gradprobe.capture.raised_ops import raised_op
 from gradprobe.capture.torch_internals import (
     NoSubclasses,
     has_history,
@@ -99,6 +100,7 @@ class SeeingMode(TorchFunctionMode):
         self.sites = journal.stack.sites
         self.known: dict[Any, Learned] = {}
         self.inside = 0  # depth of custom autograd.Function forwards
+        self.passes = 0  # how many backward passes have begun
         self.pauses = 0  # depth of backward passes: their ops are not the program's dataflow
         self.stacks: dict[int, Where] = {}
         self.draws: list[int] = []  # ops that drew random numbers, up to the same bound
@@ -115,7 +117,12 @@ class SeeingMode(TorchFunctionMode):
         if learned is None:
             learned = self.learn(func)
         if learned.quiet or self.pauses:
-            return func(*args, **kwargs) if kwargs else func(*args)
+            try:
+                return func(*args, **kwargs) if kwargs else func(*args)
+            except RuntimeError as error:  # `backward()` of several elements, `deepcopy(x)`
+                if not self.pauses:
+                    self.failed(learned, args, kwargs, error, _getframe(1))
+                raise
         if learned.leaf:
             return self.leaf_call(func, learned, args, kwargs)
         try:
@@ -352,25 +359,22 @@ class SeeingMode(TorchFunctionMode):
     def failed(
         self, learned: Learned, args: Any, kwargs: Any, error: RuntimeError, frame: Any
     ) -> None:
-        place = self.journal.stack.place(frame)
-        inputs: list[int] = []
-        self.collect(args, inputs, place)
-        if kwargs:
-            self.collect(kwargs.values(), inputs, place)
-        callee = self.journal.callees[learned.number].name
-        at = len(self.journal.head)
-        where = self.journal.stack.stack(frame)
-        wanted = set(inputs)
-        refs = [ref for ref in list(self.table.values()) if ref.value in wanted]
-        live = [(ref.value, tensor) for ref in refs if (tensor := ref()) is not None]
-        made = tuple(value for value, tensor in live if tensor.is_inference())
-        self.raised.append(RaisedOp(callee, at, place, tuple(inputs), str(error), where, made))
+        """Note an op that raised: which, and with what."""
+        given = (*args, *(kwargs or {}).values())
+        try:
+            self.raised.append(raised_op(self, learned.number, given, error, frame))
+        except Exception as fault:
+            self.say(f"an op that raised was not recorded: {fault!r}")
 
     def leaf_call(
         self, func: Callable[..., Any], learned: Learned, args: tuple[Any, ...], kwargs: Any
     ) -> Any:
         """`requires_grad_()`, `x.requires_grad = True`, reads of `.grad`, and hooks."""
-        result = func(*args, **kwargs) if kwargs else func(*args)
+        try:
+            result = func(*args, **kwargs) if kwargs else func(*args)
+        except RuntimeError as error:
+            self.failed(learned, args, kwargs, error, _getframe(2))
+            raise
         with NoSubclasses():
             self.leaf_called(learned, args[0], result, _getframe(2))
         return result

@@ -24,6 +24,7 @@ from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.locals_tap import LocalsTap
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.module_watch import ModuleWatch
+from gradprobe.capture.optimizer_refusals import OptimizerRefusals
 from gradprobe.capture.patches import Patches
 from gradprobe.capture.quiet_modules import QuietModules
 from gradprobe.capture.stage_selectors import Selector
@@ -96,6 +97,12 @@ class Recorder:
         if sentence not in self.unseen:
             self.unseen.append(sentence)
 
+    def saw_raised(self, error: Exception) -> bool:
+        """Whether torch raised in these words, in an op or a backward that was seen."""
+        seen = [one.message for one in self.mode.raised]
+        seen += [one.raised for one in self.passes.passes if one.raised and not one.foreign]
+        return str(error) in seen
+
     def start(self) -> None:
         """Begin to watch. Raises `UsageError` if another recorder is active."""
         global _active
@@ -115,6 +122,7 @@ class Recorder:
             self.stance.begin()
         self.modules.install()
         self.hooks.install(patches)
+        OptimizerRefusals(self.mode, self.memory).install(patches)
         if self.find_stages != "none":
             self._listener = listen(self.marks.tapped)
         _enter(self.mode)

@@ -52,8 +52,9 @@ class Pass:
     all leaves. `at_op` is how many ops had been seen. `reached` maps a leaf's value at that moment
     to its gradient's statistics, or to None where no gradient arrived. `measured` holds values
     whose nodes were found in the graph when the pass began. `raised` is torch's message.
-    `retained` says that the graph was to be kept. `hooks` are the program's own that changed a
-    gradient, in the order in which they ran.
+    `foreign` says that it was raised by code of the program's that ran in the pass, or is no error
+    of the engine's kind. `retained` says that the graph was to be kept. `hooks` are the program's
+    own that changed a gradient, in the order in which they ran.
     """
 
     how: Literal["backward", "grad"]
@@ -72,6 +73,7 @@ class Pass:
     measured: Mapping[int, Measured] = field(default_factory=dict)
     retained: bool = False
     hooks: tuple[HookChange, ...] = ()
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,8 @@ class GradRead:
 class RaisedOp:
     """An op that raised instead of returning: which, where, and with what message.
 
-    `inference` are those of its inputs that were made in inference mode, as torch says.
+    `inference` are those of its inputs that were made in inference mode, as torch says; `passes` is
+    how many backward passes had begun.
     """
 
     callee: str
@@ -118,3 +121,4 @@ class RaisedOp:
     message: str
     where: Where
     inference: tuple[int, ...] = ()
+    passes: int = 0
