@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -49,6 +50,9 @@ class Probe:
     `numerics` says how closely numbers are looked at: `stages`, the gradients of leaves and stages;
     or `nodes`, the gradients of every node and the range of every value, so that the op is named at
     which a gradient became zero, infinite or NaN. That takes up to twice the time.
+    `annotate=True` adds the diagnosis, as a note (`add_note`), to an exception of autograd's that
+    leaves the `with` block, so that it stands under the traceback wherever that is shown. Else an
+    exception is left exactly as it is; `explain()` has the same words.
 
     Settings in a pyproject.toml are read by `gradprobe trace` and by the pytest fixture, not here.
 
@@ -69,6 +73,7 @@ class Probe:
         ops: Ops = "all",
         numerics: Numerics = "stages",
         command: Sequence[str] = (),
+        annotate: bool = False,
     ) -> None:
         if isinstance(leaves, str):
             leaves = (leaves,)
@@ -96,6 +101,7 @@ class Probe:
         if find_stages == "auto":
             self._recorder.passes.search = StageSearch(self._recorder, stage_values)
         self._command = tuple(command)
+        self._annotate = annotate
         self._named = bool(leaves) or root is not None
         self._running = False
         self._started = False
@@ -139,6 +145,10 @@ class Probe:
         traceback: TracebackType | None,
     ) -> None:
         self._stop(sys._getframe(1), traceback)
+        if self._annotate and isinstance(error, Exception) and self._recorder.saw_raised(error):
+            with suppress(Exception):  # the program's own exception is what has to go on
+                if text := self.explain():
+                    error.add_note(text)
 
     def report(self) -> Report:
         """The diagnosis of what was seen so far; final once the probe has stopped.
@@ -152,6 +162,29 @@ class Probe:
         if not self._running:
             self._report = report
         return report
+
+    def explain(self) -> str:
+        """Why gradient was lost, in two lines; empty where it was not, or no backward was tried.
+
+            try:
+                with gradprobe.Probe() as probe:
+                    sample(model, z0).sum().backward()
+            except RuntimeError:
+                print(probe.explain())
+                raise
+
+        Raises as `report` does.
+        """
+        report = self.report()
+        found = [f for f in report.findings if f.severity != "note" and not f.allowed]
+        if report.verdict in ("flows", "no-root") or not found:
+            return ""
+        first = found[0]
+        cause = f", opened by {first.opened_by.place}" if first.opened_by is not None else ""
+        return (
+            f"gradprobe: {first.code} {first.name} at {first.at.place}{cause}: {first.message}\n"
+            f"fix: {first.fix}"
+        )
 
     @property
     def records(self) -> tuple[Stage, ...]:

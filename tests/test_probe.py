@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -250,3 +251,62 @@ def test_without_stages_no_selector_is_looked_for() -> None:
     assert probe.report().unseen == ()
     with pytest.raises(UsageError, match="stage selector 'a' is not "):
         gradprobe.Probe(stages=["a"], find_stages="none")
+
+
+def overwrite() -> None:
+    z0 = torch.ones(4, requires_grad=True)
+    h = z0.exp()
+    h += 1
+    h.sum().backward()
+
+
+def test_an_exception_is_left_as_it_is_and_explained_on_demand() -> None:
+    with (
+        pytest.raises(RuntimeError, match="inplace operation") as caught,
+        gradprobe.Probe() as probe,
+    ):
+        overwrite()
+    assert not hasattr(caught.value, "__notes__")
+    said = probe.explain().splitlines()
+    assert said[0].startswith(f"gradprobe: GP201 saved-tensor-overwritten at {__file__}:")
+    assert said[1].startswith("fix: ")
+
+
+def test_an_exception_of_autograds_can_be_annotated() -> None:
+    with (
+        pytest.raises(RuntimeError, match="inplace operation") as plain,
+        gradprobe.Probe(annotate=True) as probe,
+    ):
+        overwrite()
+    assert plain.value.__notes__ == [probe.explain()]
+    assert "GP201" not in str(plain.value)
+
+
+def detach_and_raise() -> None:
+    (torch.ones(4, requires_grad=True).detach() * 2).sum()
+    raise RuntimeError("not torch's")
+
+
+def raise_in_a_hook() -> None:
+    def check(g: Tensor) -> None:
+        raise RuntimeError("not torch's")
+
+    x = torch.ones(4, requires_grad=True) * 2
+    x.register_hook(check)
+    x.sum().backward()
+
+
+@pytest.mark.parametrize("program", [detach_and_raise, raise_in_a_hook])
+def test_another_exception_is_not_annotated(program: Callable[[], None]) -> None:
+    with (
+        pytest.raises(RuntimeError, match="not torch's") as caught,
+        gradprobe.Probe(annotate=True),
+    ):
+        program()
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_nothing_is_explained_where_gradient_flows() -> None:
+    with gradprobe.Probe() as probe:
+        torch.ones(4, requires_grad=True).exp().sum().backward()
+    assert probe.explain() == ""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ from gradprobe.records.op import Callee, Kind
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import CONNECTED, DERIVED, REQUIRES_GRAD
+
+if TYPE_CHECKING:
+    from gradprobe.capture.hook_chain import Changed
 
 _SECOND_ORDER = Callee("torch.autograd.grad", Kind.COMPUTE)
 
@@ -80,10 +83,13 @@ def _extremes(grad: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]
     return largest, smallest, (~torch.isfinite(grad)).sum()
 
 
-def as_stats(numbers: Tensor, arrived: Mapping[int, list[float]] | None = None) -> GradStats:
+def as_stats(
+    numbers: Tensor | Sequence[float], arrived: Mapping[int, list[float]] | None = None
+) -> GradStats:
     """Those numbers on the host; `arrived` holds what was copied there before (see `on_host`)."""
-    row = numbers.tolist() if arrived is None else arrived[id(numbers)]
-    norm, mean, largest, smallest, zeros, nonfinite = map(float, row)
+    if isinstance(numbers, Tensor):
+        numbers = numbers.tolist() if arrived is None else arrived[id(numbers)]
+    norm, mean, largest, smallest, zeros, nonfinite = map(float, numbers)
     return GradStats(norm, mean, largest, smallest, zeros, int(nonfinite))
 
 
@@ -129,12 +135,22 @@ class WatchedPass:
     measured: dict[int, Measured] = field(default_factory=dict)
     retained: bool = False
     numbers: NodeNumbers | None = None
+    hooks: Sequence[Changed] = ()
+    foreign: bool = False
 
 
 def _sound(seen: WatchedPass) -> bool:
     """Whether the gradient of every leaf that was reached is finite and not all zero."""
     reached = [stats for stats in seen.reached.values() if stats is not None]
     return seen.raised is None and all(not s.nonfinite and s.abs_max > 0 for s in reached)
+
+
+class Hooks(Protocol):
+    """Who looks at what the program's own hooks do; see `gradient_hooks`."""
+
+    def begin(self) -> None: ...
+
+    def end(self) -> Sequence[Changed]: ...
 
 
 class Search(Protocol):
@@ -171,6 +187,7 @@ class BackwardWatch:
         self.search: Search | None = None
         self.nodes: NodeWatch | None = None
         self.first_bad: WatchedPass | None = None
+        self.hooks: Hooks | None = None
 
     def wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _engine_run_backward(t_outputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -194,6 +211,8 @@ class BackwardWatch:
         with NoSubclasses():
             seen = self.begin(outputs, args, kwargs, frame)
             if not _transformed(outputs, args):
+                if self.hooks is not None:
+                    self.hooks.begin()
                 handles = self.hook_leaves(seen, measured)
                 if self.search is not None:
                     more, stages = self.search.begin([t for t in outputs if isinstance(t, Tensor)])
@@ -203,12 +222,15 @@ class BackwardWatch:
         self.mode.pauses += 1
         try:
             result = original(outputs, *args, **kwargs)
-        except RuntimeError as error:
-            seen.raised = str(error)
+        except BaseException as error:
+            seen.raised = str(error) or type(error).__name__
+            seen.foreign = self.is_foreign(error)
             raise
         finally:
             for handle in handles:
                 handle.remove()
+            if self.hooks is not None:
+                seen.hooks = self.hooks.end()
             arrived = on_host(n for n in measured.values() if n is not None)
             for value, numbers in measured.items():
                 seen.reached[value] = None if numbers is None else as_stats(numbers, arrived)
@@ -238,6 +260,17 @@ class BackwardWatch:
         else:
             self.first_bad = before
 
+    def is_foreign(self, error: BaseException) -> bool:
+        """Whether it was raised by code of the program's in the pass, or by no rule of autograd."""
+        if not isinstance(error, RuntimeError) or isinstance(error, torch.OutOfMemoryError):
+            return True
+        stack, traceback = self.mode.journal.stack, error.__traceback__
+        while traceback is not None:
+            if not stack.is_plumbing(traceback.tb_frame.f_code.co_filename):
+                return True
+            traceback = traceback.tb_next
+        return False
+
     def begin(self, outputs: Any, args: Any, kwargs: Any, frame: Any) -> WatchedPass:
         """Note what is asked of the engine: `args` are gradients, two flags, and the inputs."""
         journal = self.mode.journal
@@ -256,6 +289,7 @@ class BackwardWatch:
             retained=bool(args[1]) if len(args) > 1 else False,
         )
         self.passes.append(seen)
+        self.mode.passes = len(self.passes)
         seen.nodes, seen.edges = self.walk.count(roots)
         if self.walk.cut_off:
             self.say(

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 import torch
 
 import gradprobe
+from gradprobe.capture.backward_hooks import as_stats
 from gradprobe.capture.build_stages import sampling
 from gradprobe.capture.glimpse import called_at
 from gradprobe.capture.grad_mode import Opening
+from gradprobe.capture.hook_chain import Changed
 from gradprobe.capture.leaf_names import LeafNames
 from gradprobe.capture.naming import Naming
 from gradprobe.capture.numeric_mode import NumericMode
@@ -18,7 +20,7 @@ from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.source_map import SourceMap
 from gradprobe.capture.tables import ops_of, rewrites_of, values_of
 from gradprobe.capture.zero_factors import zero_factor
-from gradprobe.records.backward import FunctionCall, GradRead, Pass
+from gradprobe.records.backward import FunctionCall, GradRead, HookChange, Pass
 from gradprobe.records.numerics import ForwardNumbers
 from gradprobe.records.optimizer import GradUse, Optimizer
 from gradprobe.records.report import Environment
@@ -56,12 +58,12 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
                 name=call.name,
                 explicit=call.explicit,
                 none_for=tuple(sorted(call.none_for)),
-                defined_at=None if call.code is None else sources.frame(call.code, 0),
+                defined_at=None if call.code is None else sources.definition(call.code),
                 reentrant_checkpoint=call.reentrant_checkpoint,
             )
             for call in recorder.functions.calls
         ),
-        passes=tuple(_passes(recorder, frames, naming)),
+        passes=tuple(_passes(recorder, frames, naming, sources)),
         stages=sampler.stages,
         calls=sampler.calls,
         ticks=sampler.ticks,
@@ -126,7 +128,9 @@ def _region(opening: Opening | None, sources: SourceMap, frames: Sequence[Frame 
     return Region(opening.mode, opening.by, frames[opening.place], None, opening.how)
 
 
-def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) -> list[Pass]:
+def _passes(
+    recorder: Recorder, frames: Sequence[Frame | None], naming: Naming, sources: SourceMap
+) -> list[Pass]:
     found = []
     for seen in recorder.passes.passes:
         frame = frames[seen.place]
@@ -148,6 +152,8 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
                 measured=dict(seen.measured),
                 retained=seen.retained,
                 numbers=seen.numbers,
+                foreign=seen.foreign,
+                hooks=tuple(_change(c, recorder, frames, sources) for c in seen.hooks),
             )
         )
     return found
@@ -174,6 +180,27 @@ def _uses(recorder: Recorder, frames: Sequence[Frame | None]) -> Iterator[GradUs
             any=use.any,
             grad=use.grad,
         )
+
+
+def _change(
+    seen: Changed, recorder: Recorder, frames: Sequence[Frame | None], sources: SourceMap
+) -> HookChange:
+    code = seen.hook.code
+    if code is not None and recorder.journal.stack.is_plumbing(code.co_filename):
+        code = None
+    return HookChange(
+        on=seen.on,
+        name=seen.hook.name,
+        at=None if code is None else sources.definition(code),
+        registered=frames[seen.hook.registered.place],
+        at_op=seen.hook.registered.at_op,
+        where=seen.hook.registered.where,
+        value=seen.value,
+        op=seen.op,
+        before=as_stats(seen.before),
+        after=None if seen.after is None else as_stats(seen.after),
+        taken=seen.taken,
+    )
 
 
 def _reads(

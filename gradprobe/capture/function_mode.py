@@ -19,8 +19,10 @@ from gradprobe.capture.grad_mode import GradMode
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
+from gradprobe.capture.learned import Learned
 from gradprobe.capture.memory import Memory
-from gradprobe.capture.op_table import FIRST_ONLY, classify
+from gradprobe.capture.op_table import classify
+from gradprobe.capture.raised_ops import raised_op
 from gradprobe.capture.torch_internals import (
     NoSubclasses,
     has_history,
@@ -50,36 +52,6 @@ _WRAPPERS = 2  # frames of torch's own between user code and an op written in Py
 _STACKS = 4096  # whole stacks are taken at so many possible cuts at most
 
 
-class Learned:
-    """What is known of one function: resolved once, read at each of its calls."""
-
-    __slots__ = (
-        "accesses_grad",
-        "attribute",
-        "first_only",
-        "indexes",
-        "kind",
-        "leaf",
-        "number",
-        "plain",
-        "quiet",
-        "rebinds",
-    )
-
-    def __init__(self, number: int, kind: Kind, attribute: str) -> None:
-        self.number = number
-        self.kind = kind
-        self.attribute = attribute
-        self.first_only = attribute in FIRST_ONLY
-        # Read at every call: looking up members of an enumeration there is not cheap.
-        self.quiet = kind is Kind.QUIET
-        self.leaf = kind is Kind.LEAF
-        self.accesses_grad = attribute.startswith("grad.")
-        self.plain = kind in (Kind.COMPUTE, Kind.SELECT)
-        self.indexes = attribute == "__getitem__"  # `x[1:]` is a view, `x[order]` is none
-        self.rebinds = attribute in ("data.__set__", "set_")
-
-
 class SeeingMode(TorchFunctionMode):
     """Records ops into a journal while it is on torch's stack of function modes."""
 
@@ -101,6 +73,7 @@ class SeeingMode(TorchFunctionMode):
         self.sites = journal.stack.sites
         self.known: dict[Any, Learned] = {}
         self.inside = 0  # depth of custom autograd.Function forwards
+        self.passes = 0  # how many backward passes have begun
         self.pauses = 0  # depth of backward passes: their ops are not the program's dataflow
         self.stacks: dict[int, Where] = {}
         self.draws: list[int] = []  # ops that drew random numbers, up to the same bound
@@ -108,6 +81,8 @@ class SeeingMode(TorchFunctionMode):
         # Told how `.grad` was accessed: of which tensor, with what gradient.
         self.on_gradient: Callable[[str, Tensor, Any, Any], None] | None = None
         self.clearing = False  # `zero_grad` of an optimiser runs: one event for all that it does
+        # Told of a tensor, the handle of a hook that the program put on it, and the frame.
+        self.on_hook: Callable[[Tensor, Any, Any], None] | None = None
         self.entries = Entries(journal)
         journal.stack.on_entry = self.entries.begins
 
@@ -118,7 +93,12 @@ class SeeingMode(TorchFunctionMode):
         if learned is None:
             learned = self.learn(func)
         if learned.quiet or self.pauses:
-            return func(*args, **kwargs) if kwargs else func(*args)
+            try:
+                return func(*args, **kwargs) if kwargs else func(*args)
+            except RuntimeError as error:  # `backward()` of several elements, `deepcopy(x)`
+                if not self.pauses:
+                    self.failed(learned, args, kwargs, error, _getframe(1))
+                raise
         if learned.leaf:
             return self.leaf_call(func, learned, args, kwargs)
         try:
@@ -355,29 +335,27 @@ class SeeingMode(TorchFunctionMode):
     def failed(
         self, learned: Learned, args: Any, kwargs: Any, error: RuntimeError, frame: Any
     ) -> None:
-        place = self.journal.stack.place(frame)
-        inputs: list[int] = []
-        self.collect(args, inputs, place)
-        if kwargs:
-            self.collect(kwargs.values(), inputs, place)
-        callee = self.journal.callees[learned.number].name
-        at = len(self.journal.head)
-        where = self.journal.stack.stack(frame)
-        wanted = set(inputs)
-        refs = [ref for ref in list(self.table.values()) if ref.value in wanted]
-        live = [(ref.value, tensor) for ref in refs if (tensor := ref()) is not None]
-        made = tuple(value for value, tensor in live if tensor.is_inference())
-        self.raised.append(RaisedOp(callee, at, place, tuple(inputs), str(error), where, made))
+        """Note an op that raised: which, and with what."""
+        given = (*args, *(kwargs or {}).values())
+        try:
+            self.raised.append(raised_op(self, learned.number, given, error, frame))
+        except Exception as fault:
+            self.say(f"an op that raised was not recorded: {fault!r}")
 
     def leaf_call(
         self, func: Callable[..., Any], learned: Learned, args: tuple[Any, ...], kwargs: Any
     ) -> Any:
-        """`requires_grad_()`, `x.requires_grad = True`, and all that is done with `.grad`."""
-        result = func(*args, **kwargs) if kwargs else func(*args)
+        """`requires_grad_()`, `x.requires_grad = True`, hooks, all that is done with `.grad`."""
+        try:
+            result = func(*args, **kwargs) if kwargs else func(*args)
+        except RuntimeError as error:
+            self.failed(learned, args, kwargs, error, _getframe(2))
+            raise
         if self.clearing:
             return result
         with NoSubclasses():
-            given = args[1] if len(args) > 1 else result
+            # Of a setter what was set; of a hook its handle, not the hook.
+            given = args[1] if len(args) > 1 and not learned.hooks else result
             self.leaf_called(learned, args[0], given, _getframe(2))
         return result
 
@@ -389,6 +367,10 @@ class SeeingMode(TorchFunctionMode):
                     self.leaves.grad_read(self.memory.meet(tensor, place).value, place)
             elif self.on_gradient is not None:
                 self.on_gradient(learned.attribute, tensor, given, frame)
+            return
+        if learned.hooks:
+            if self.on_hook is not None:
+                self.on_hook(tensor, given, frame)
             return
         self.leaves.switched(tensor, learned.attribute == "requires_grad_", frame)
 

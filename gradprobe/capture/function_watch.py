@@ -12,11 +12,16 @@ import torch
 from torch import Tensor
 
 from gradprobe.capture.function_mode import SeeingMode
-from gradprobe.capture.torch_internals import NoSubclasses, node_counter
+from gradprobe.capture.torch_internals import (
+    BackwardHookFunction,
+    NoSubclasses,
+    node_counter,
+)
 from gradprobe.records.op import GRAD_OFF, INSIDE_FUNCTION, Callee, Kind
 from gradprobe.records.tensor import CONNECTED, DERIVED, HOST, LEAF, PARAMETER, REQUIRES_GRAD
 
 _PARAMETER = Callee("torch.nn.Parameter", Kind.PARAMETER)
+PASSED_ON = Callee("BackwardHookFunction.apply", Kind.VIEW)
 _FROM_NUMPY = Callee("torch.from_numpy", Kind.HOST)
 
 
@@ -63,7 +68,10 @@ class FunctionWatch:
                 mode.inside -= 1
             try:
                 with NoSubclasses():
-                    self.applied(cls, explicit, inner_from, result, place)
+                    if cls is BackwardHookFunction:
+                        self.passed_on(args, explicit, result, place)
+                    else:
+                        self.applied(cls, explicit, inner_from, result, place)
             except Exception as fault:  # never the program's to bear
                 self.say(f"{cls.__name__}.apply was not recorded: {fault!r}")
             return result
@@ -114,6 +122,24 @@ class FunctionWatch:
         self.calls.append(call)
         if nodes and flags & CONNECTED:
             self.watch_backward(nodes[0], call)
+
+    def passed_on(self, args: Any, explicit: list[int], result: Any, place: int) -> None:
+        """What torch puts around a module with backward hooks: each argument is handed through."""
+        journal = self.mode.journal
+        callee = journal.callee(PASSED_ON)
+        given = [a for a in args if isinstance(a, Tensor)]
+        for argument, value, tensor in zip(given, explicit, result, strict=True):
+            made = journal.flags[value] & DERIVED
+            if tensor.requires_grad:
+                made |= REQUIRES_GRAD | (journal.flags[value] & CONNECTED)
+            after = journal.new_value(tensor, made)
+            ref = journal.identity.table.get(id(tensor))
+            if ref is None:
+                journal.identity.add(tensor, after)
+            else:
+                ref.value = after
+            journal.row(callee, 0, 0, place, node_counter(), [value], [after])
+            self.mode.memory.viewed(argument, tensor)
 
     def watch_backward(self, node: Any, call: WatchedFunction) -> None:
         """Learn for which wanted argument the backward gives None."""

@@ -33,6 +33,7 @@ class LeafNames:
         wanted = self.recorder.leaf_names
         if not wanted:
             kept = [m for m in found if not m.in_module and (m.requires_grad or m.frozen_at)]
+            kept += self._asked()
             return tuple(kept) or tuple(self._inferred())
         variables = None
         chosen: list[LeafMark] = []
@@ -142,6 +143,17 @@ class LeafNames:
         return LeafMark(
             name, statement.function, (value,), at, "named", requires, False, False, None, statement
         )
+
+    def _asked(self) -> list[LeafMark]:
+        """Tensors whose gradient the program asked torch for by name, and that require none."""
+        journal = self.recorder.journal
+        asked = {
+            value
+            for seen in self.recorder.passes.passes
+            for value in seen.inputs
+            if seen.raised is not None and not journal.flags[value] & REQUIRES_GRAD
+        }
+        return [v for v in self.variables() if v.values[0] in asked] if asked else []
 
     def _inferred(self) -> list[LeafMark]:
         """With no leaf at all: the random tensors, of which one may be the forgotten leaf."""

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from gradprobe.capture import torch_internals
-from gradprobe.capture.function_mode import Learned, SeeingMode
+from gradprobe.capture.function_mode import SeeingMode
+from gradprobe.capture.learned import Learned
 from gradprobe.capture.torch_internals import aside, has_numbers
 from gradprobe.capture.value_stats import on_host
 from gradprobe.records.numerics import Extent

@@ -21,8 +21,7 @@ _BY_KIND: dict[Kind, frozenset[str]] = {
         "size dim ndimension numel nelement stride storage_offset element_size data_ptr "
         "is_contiguous is_floating_point is_complex is_conj is_neg is_signed is_inference "
         "is_pinned is_shared is_same_size is_set_to is_coalesced is_distributed is_nonzero "
-        "is_tensor is_storage is_quantized get_device register_hook "
-        "register_post_accumulate_grad_hook retain_grad record_stream share_memory_ type "
+        "is_tensor is_storage is_quantized get_device retain_grad record_stream share_memory_ type "
         "has_names __len__ __repr__ __format__ __bool__ __contains__ __hash__ __nonzero__ "
         "__deepcopy__ __reduce_ex__ __setstate__ __dlpack_device__ dim_order const_data_ptr "
         "equal allclose result_type can_cast promote_types finfo iinfo untyped_storage "
@@ -70,7 +69,7 @@ _BY_KIND: dict[Kind, frozenset[str]] = {
     Kind.EXIT: _names(
         "item tolist numpy __array__ __float__ __int__ __index__ __complex__ __long__ __dlpack__"
     ),
-    Kind.LEAF: _names("requires_grad_"),
+    Kind.LEAF: _names("requires_grad_ register_hook register_post_accumulate_grad_hook"),
 }
 _KIND_OF = {name: kind for kind, names in _BY_KIND.items() for name in names}
 

@@ -30,6 +30,10 @@ class Patches:
         """Replace a classmethod; `wrap` gets the plain function, which takes the class first."""
         self._set(owner, name, classmethod(wrap(vars(owner)[name].__func__)))
 
+    def static_method(self, owner: type, name: str, wrap: Wrap) -> None:
+        """Replace a staticmethod, own or inherited."""
+        self._set(owner, name, staticmethod(wrap(getattr(owner, name))))
+
     def constructor(self, owner: type, wrap: Wrap) -> None:
         """Replace `__new__`."""
         self._set(owner, "__new__", staticmethod(wrap(owner.__new__)))

@@ -17,6 +17,7 @@ from gradprobe.capture.closed_modules import ClosedModules
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.function_watch import FunctionWatch
 from gradprobe.capture.grad_mode import GradMode
+from gradprobe.capture.gradient_hooks import HookWatch
 from gradprobe.capture.graph_walk import GraphWalk
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
@@ -25,6 +26,7 @@ from gradprobe.capture.memory import Memory
 from gradprobe.capture.module_watch import ModuleWatch
 from gradprobe.capture.node_watch import NodeWatch
 from gradprobe.capture.numeric_mode import NumericMode
+from gradprobe.capture.optimizer_refusals import OptimizerRefusals
 from gradprobe.capture.optimizer_watch import OptimizerWatch
 from gradprobe.capture.patches import Patches
 from gradprobe.capture.quiet_modules import QuietModules
@@ -87,6 +89,8 @@ class Recorder:
         self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
         if numerics == "nodes":
             self.passes.nodes = NodeWatch(self.journal)
+        self.hooks = HookWatch(self.mode, self.memory, self.leaves, self.say)
+        self.passes.hooks = self.hooks
         if quiet is not None:
             self.passes.unwatched = quiet.backward
         self.optimizers = OptimizerWatch(self.mode, self.leaves, self.passes.passes, self.say)
@@ -101,6 +105,12 @@ class Recorder:
         """Note something that cannot be seen, once."""
         if sentence not in self.unseen:
             self.unseen.append(sentence)
+
+    def saw_raised(self, error: Exception) -> bool:
+        """Whether torch raised in these words, in an op or a backward that was seen."""
+        seen = [one.message for one in self.mode.raised]
+        seen += [one.raised for one in self.passes.passes if one.raised and not one.foreign]
+        return str(error) in seen
 
     def start(self) -> None:
         """Begin to watch. Raises `UsageError` if another recorder is active."""
@@ -121,6 +131,8 @@ class Recorder:
             self.stance.begin()
         self.modules.install()
         self.optimizers.install(patches)
+        self.hooks.install(patches)
+        OptimizerRefusals(self.mode, self.memory).install(patches)
         if self.find_stages != "none":
             self._listener = listen(self.marks.tapped)
         _enter(self.mode)
@@ -151,6 +163,7 @@ class Recorder:
         self.optimizers.remove()
         self.functions.remove()
         self.marks.remove()
+        self.hooks.remove()
         self.stance.end()
         self._patches.undo()
         _active = None

@@ -63,6 +63,32 @@ class SourceMap:
             source=text,
         )
 
+    def definition(self, code: CodeType) -> Frame:
+        """Where a function is defined: from its `def` to the end of that line, or the lambda."""
+        if code.co_name == "<lambda>":
+            inside = {(p[0], p[2]) for p in code.co_positions() if p[0] and p[3]}
+            for node in ast.walk(self.tree(code.co_filename) or ast.Module([], [])):
+                if isinstance(node, ast.Lambda) and inside <= _starts(node.body):
+                    return self._span(code, node.lineno, node.col_offset, node)
+        for function in self._functions_at(code):
+            return self._span(code, function.lineno, function.col_offset, None)
+        return self.frame(code, 0)
+
+    def _span(self, code: CodeType, line: int, col: int, node: ast.expr | None) -> Frame:
+        text = self.line(code.co_filename, line)
+        end = (node.end_lineno or line) if node is not None else line
+        last = self.line(code.co_filename, end)
+        end_col = node.end_col_offset if node is not None else None
+        return Frame(
+            file=code.co_filename,
+            line=line,
+            end_line=end,
+            col=_characters(text, col),
+            end_col=len(last.rstrip()) if end_col is None else _characters(last, end_col),
+            function=code.co_qualname,
+            source=text,
+        )
+
     def loops(self, code: CodeType, lasti: int) -> tuple[tuple[int, int], ...]:
         """First and last instruction of each loop around one, innermost first."""
         loops = self._loops.get(id(code))
@@ -112,6 +138,11 @@ class SourceMap:
             and node.name == code.co_name
             and code.co_firstlineno in (node.lineno, *(d.lineno for d in node.decorator_list))
         ]
+
+
+def _starts(node: ast.expr) -> set[tuple[int | None, int | None]]:
+    """Where the expressions in one begin: there are no others that its instructions come from."""
+    return {(n.lineno, n.col_offset) for n in ast.walk(node) if isinstance(n, ast.expr)}
 
 
 def _holds(node: ast.AST, start: tuple[int, int], frame: Frame) -> bool:

@@ -12,8 +12,10 @@ import torch.autograd
 from torch import Tensor
 from torch import overrides as _overrides_module
 from torch.nn.modules import module as _module
+from torch.nn.modules._functions import BackwardHookFunction as _BackwardHookFunction
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils.hooks import BackwardHook
 
 _overrides: Any = _overrides_module  # its private functions have no annotations
 
@@ -73,6 +75,32 @@ ENGINE_ENTRY = "_engine_run_backward"
 def sequence_number(node: Any) -> int:
     """The node's place in the order of creation."""
     return int(node._sequence_nr())
+
+
+# What torch applies to the tensors that enter and leave a module with full backward hooks.
+BackwardHookFunction: Any = _BackwardHookFunction
+
+# The node whose hooks or backward run now in this thread.
+current_node: Callable[[], Any] = torch._C._current_autograd_node
+
+
+def tensor_hooks(tensor: Tensor) -> Any:
+    """The dictionary of hooks that `register_hook` put on a tensor; None where there is none."""
+    return tensor._backward_hooks
+
+
+def module_hooks(hook: Any) -> BackwardHook | None:
+    """What holds a module's full backward hooks at one call, if torch put `hook` on a node for it.
+
+    Two lists made for that call, `user_hooks` and `user_pre_hooks`, and of the tensors among
+    arguments and results their places, `input_tensors_index` and `output_tensors_index`.
+    """
+    code = getattr(hook, "__code__", None)
+    if code is None or not code.co_qualname.startswith("BackwardHook."):
+        return None
+    found = dict(zip(code.co_freevars, hook.__closure__ or (), strict=True)).get("self")
+    around = None if found is None else found.cell_contents
+    return around if isinstance(around, BackwardHook) else None
 
 
 def history(tensor: Tensor) -> Any:

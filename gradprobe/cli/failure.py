@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 
 import gradprobe
+from gradprobe.records.report import Report
+from gradprobe.records.source import Frame
 from gradprobe.target import Outcome
 
 OURS = str(Path(gradprobe.__file__).parent) + os.sep
@@ -35,6 +37,20 @@ def sentence(outcome: Outcome) -> str:
     if error is None or isinstance(error, SystemExit):
         return f"the program exited with code {outcome.exit_code}"
     return f"the program raised {type(error).__name__}"
+
+
+def diagnosis(report: Report, base: str) -> str | None:
+    """One line of the finding that explains why the program failed; None where none does."""
+    if report.verdict not in ("error", "broken") or report.worst() != "error":
+        return None
+    found = next(f for f in report.findings if f.severity == "error" and not f.allowed)
+    return f"{found.code} {found.name} at {_near(found.at, base)}: {found.message}"
+
+
+def _near(frame: Frame, base: str) -> str:
+    """A place as it is typed in the directory where the trace was asked for."""
+    inside = frame.place.startswith(base + os.sep)
+    return frame.place.removeprefix(base + os.sep) if inside else frame.place
 
 
 def clean(error: BaseException) -> None:

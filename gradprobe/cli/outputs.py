@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import click
 
+from gradprobe.cli.streams import is_terminal
 from gradprobe.errors import CannotWrite, UnknownFormat, UsageError
 from gradprobe.records.report import Report
 from gradprobe.registry import renderers
@@ -90,6 +91,13 @@ class Outputs:
         """Whether standard output is read by a person rather than by a program."""
         return self.format in (None, "text", "txt")
 
+    @property
+    def tells_beside_errors(self) -> bool:
+        """Whether the report's text is read where the program's traceback is."""
+        if self.format not in ("text", "txt"):
+            return False
+        return is_terminal(sys.stdout) or not is_terminal(sys.stderr)
+
     def _print(self, report: Report, format: str, stream: TextIO) -> None:
         text = report.render(format, **self._options(format, stream))
         stream.write(text if text.endswith("\n") else text + "\n")
@@ -109,10 +117,10 @@ class Outputs:
         return {name: value for name, value in asked.items() if name in known}
 
 
-def wants_color(when: str, stream: TextIO) -> bool:
+def wants_color(when: str, stream: TextIO | None) -> bool:
     """Whether to colour `stream`: as `--color` says, else on a terminal without NO_COLOR."""
     if when == "auto":
-        return stream.isatty() and not os.environ.get("NO_COLOR")
+        return is_terminal(stream) and not os.environ.get("NO_COLOR")
     return when == "always"
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TextIO
 
+import click
+
 
 @contextmanager
 def report_stream() -> Iterator[TextIO]:
@@ -51,12 +53,20 @@ def flush() -> None:
             stream.flush()
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person looks at it; a stream that is closed or missing is no terminal."""
+    with suppress(AttributeError, OSError, ValueError):
+        return stream is not None and stream.isatty()
+    return False
+
+
 def forget_stdout() -> None:
     """The reader went away: nothing is left to say, also not by Python's own flush at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def complain(what: object) -> None:
-    """One line on standard error, whatever the message is made of."""
+def complain(what: object, *, color: bool = False) -> None:
+    """One line on standard error, whatever the message is made of; `color` makes it stand out."""
+    line = f"gradprobe: {' '.join(str(what).split())}"
     with suppress(AttributeError, OSError, ValueError):
-        print("gradprobe:", " ".join(str(what).split()), file=sys.stderr)
+        print(click.style(line, fg="red", bold=True) if color else line, file=sys.stderr)

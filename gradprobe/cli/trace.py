@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from gradprobe.cli import failure, streams
-from gradprobe.cli.outputs import USAGE, Outputs, output_options
+from gradprobe.cli.outputs import USAGE, Outputs, output_options, wants_color
 from gradprobe.cli.second_run import SecondRun
 from gradprobe.config import FAIL_ON, Config, load, nearest
 from gradprobe.errors import UsageError
@@ -37,7 +38,8 @@ A table [tool.gradprobe] in the nearest pyproject.toml has defaults for these
 options; what stands on the command line wins.
 
 With a --format other than text, the program's standard output goes to
-standard error, so that standard output holds the report alone.
+standard error, so that standard output holds the report alone. Where the
+program failed, one line after its traceback says why gradient was lost.
 
 \b
 Examples:
@@ -184,6 +186,9 @@ def trace(
     for refusal in failures:
         streams.complain(refusal)
     if outcome.failed:
+        why = failure.diagnosis(report, outputs.base)
+        if why is not None and not outputs.tells_beside_errors:
+            streams.complain(why, color=wants_color(outputs.color, sys.stderr))
         streams.complain(failure.sentence(outcome))
     return exit_code(outcome, report, fail_on, unwritten=bool(failures))
 

@@ -85,7 +85,9 @@ def _when(draft: Draft) -> int:
 
 
 def _finding(view: View, rule: Rule, draft: Draft, times: int) -> Finding:
-    op = _when(draft)
+    op, step = _when(draft), draft.step
+    if step is None and op >= 0:
+        step = view.steps.of(op)
     return Finding(
         code=rule.CODE,
         name=rule.NAME,
@@ -96,8 +98,8 @@ def _finding(view: View, rule: Rule, draft: Draft, times: int) -> Finding:
         opened_by=draft.opened_by,
         related=draft.related,
         stage=view.stage_at(op),
-        step=view.steps.of(op) if op >= 0 else None,
-        count=view.occurrences(draft.of) if draft.of is not None else times,
+        step=step,
+        count=view.occurrences(draft.of) if draft.of is not None else max(draft.count, times),
         message=draft.message,
         fix=draft.fix,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from gradprobe.diagnose.allow import Allowed, accept, stale
 from gradprobe.diagnose.calls import Through, loss_in, rows_of, through
 from gradprobe.diagnose.engine import findings_of
+from gradprobe.diagnose.refusals import stopped_by_program
 from gradprobe.diagnose.stages import stages_of
 from gradprobe.diagnose.unfound import unfound
 from gradprobe.diagnose.verdict import layers_of, verdict_of, worst
@@ -28,6 +29,7 @@ from gradprobe.records.report import (
     Root,
     Verdict,
 )
+from gradprobe.records.source import Frame
 from gradprobe.records.trace import Trace
 
 
@@ -64,7 +66,7 @@ def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
     return Report(
         environment=trace.environment,
         verdict=verdict,
-        headline=_headline(verdict, leaves, findings, root, in_calls),
+        headline=_headline(verdict, leaves, findings, root, in_calls, _stopped(trace)),
         leaves=leaves,
         root=root,
         stages=stages_of(trace, views),
@@ -155,14 +157,25 @@ def _to_no_effect(root: str, findings: Sequence[Finding]) -> str:
     return f"gradient of {root} reaches {first.leaf}, but {perhaps}to no effect"
 
 
+def _stopped(trace: Trace) -> Frame | None:
+    return next((p.at for p in reversed(trace.passes) if stopped_by_program(p)), None)
+
+
 def _headline(
     verdict: Verdict,
     leaves: Sequence[Leaf],
     findings: Sequence[Finding],
     root: Root | None,
     in_calls: str | None,
+    stopped: Frame | None,
 ) -> str:
-    """The one sentence: what happened to which leaf, and where. `in_calls`: of the denoiser."""
+    """The one sentence: what happened to which leaf, and where. `in_calls`: of the denoiser.
+
+    `stopped` is a backward that an exception of the program's own ended.
+    """
+    if verdict == "no-root" and stopped is not None:
+        where = f" at {os.path.basename(stopped.file)}:{stopped.line}"
+        return f"no-root: backward{where} was ended by an exception that is not autograd's"
     if verdict == "no-root":
         return "no-root: the program never called backward; name the tensor to start at (--root)"
     if not leaves:

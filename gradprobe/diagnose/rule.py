@@ -27,6 +27,8 @@ class Draft:
     related: tuple[Related, ...] = ()
     severity: Severity | None = None
     certainty: Certainty = "proven"
+    step: int | None = None  # where it is not the step of `op`
+    count: int = 1  # how often the same place did it, where there is no break
 
 
 class Rule(Protocol):

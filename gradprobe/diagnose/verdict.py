@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradprobe.diagnose.calls import Through, loss_in
+from gradprobe.diagnose.hooks import spoiled
 from gradprobe.graph.view import View
 from gradprobe.records.op import Kind
 from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers, Verdict
@@ -15,6 +16,12 @@ _OF_NO_WAY = frozenset({"GP114", "GP302", "GP201", "GP203", "GP204", "GP205"})
 # Findings about what is done with a gradient that arrived.
 OF_THE_UPDATE = frozenset({"GP401", "GP402", "GP403", "GP404"})
 
+_SPOILED = {
+    "dropped": "the gradient is gone",
+    "zero": "the gradient is exactly zero",
+    "nonfinite": "the gradient is NaN or Inf",
+}
+
 
 def verdict_of(view: View, findings: Sequence[Finding]) -> Verdict:
     """The verdict on one leaf, as the report contract defines it."""
@@ -23,11 +30,16 @@ def verdict_of(view: View, findings: Sequence[Finding]) -> Verdict:
     said = view.passed.raised if view.passed is not None else None
     if said is not None and _NO_GRAD not in said and "not have been used" not in said:
         return "error"
-    if view.total or any(f.code in ("GP109", "GP110") for f in findings if f.severity == "error"):
+    after = spoiled(view)
+    if (
+        after == "dropped"
+        or view.total
+        or any(f.code in ("GP109", "GP110") for f in findings if f.severity == "error")
+    ):
         return "broken"
-    if view.nonfinite:
+    if view.nonfinite or after == "nonfinite":
         return "nonfinite"
-    if view.zero:
+    if view.zero or after == "zero":
         return "zero"
     lost = any(f.severity != "note" and f.code not in OF_THE_UPDATE for f in findings)
     return "partial" if lost else "flows"
@@ -94,6 +106,9 @@ def _healthy(view: View, verdict: Verdict) -> Layer:
     grad = view.grad
     if grad is None:
         return Layer("unknown", "there is no gradient to look at")
+    after = spoiled(view)
+    if after is not None:
+        return Layer("no", f"{_SPOILED[after]} after a hook of {view.leaf.name}")
     if verdict == "nonfinite":
         return Layer("no", f"{grad.nonfinite} elements of the gradient are NaN or Inf")
     if verdict == "zero":

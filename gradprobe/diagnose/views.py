@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from gradprobe.diagnose.refusals import refusal_of, stopped_by_program
 from gradprobe.graph.dataflow import Dataflow
 from gradprobe.graph.flow import Flow, flow
 from gradprobe.graph.holders import missing
@@ -35,11 +36,12 @@ class Goal:
 
 def goals_of(trace: Trace) -> list[Goal]:
     """The named root alone if there is one, else every pass, in order."""
+    passes = [p for p in trace.passes if not stopped_by_program(p)]
     if trace.named_root is not None:
         value, name, at = trace.named_root
-        passed = next((p for p in trace.passes if value in p.roots), None)
+        passed = next((p for p in passes if value in p.roots), None)
         return [Goal((value,), name, at, passed, passed.where if passed is not None else None)]
-    goals = [Goal(p.roots, p.root_name, p.at, p, p.where) for p in trace.passes if p.roots]
+    goals = [Goal(p.roots, p.root_name, p.at, p, p.where) for p in passes if p.roots]
     goals += _refusals(trace)
     if len(goals) > _MOST_PASSES:
         half = _MOST_PASSES // 2
@@ -49,18 +51,10 @@ def goals_of(trace: Trace) -> list[Goal]:
     return goals
 
 
-# What torch says when an op in the forward cannot go on for a reason of autograd's.
-_REFUSES = (
-    "requires grad",
-    "Inference tensors cannot be saved",
-    "Inplace update to inference tensor",
-    "a view of a leaf",
-)
-
-
 def _refusals(trace: Trace) -> list[Goal]:
     """Ops that raised for a reason of autograd's after the last backward: the run ended there."""
-    last = max((p.at_op for p in trace.passes), default=-1)
+    passes = trace.passes
+    told = passes[-1].raised if passes else None
     return [
         Goal(
             op.inputs,
@@ -72,7 +66,7 @@ def _refusals(trace: Trace) -> list[Goal]:
             final=op.at_op >= len(trace.ops),
         )
         for op in trace.raised
-        if op.at_op > last and op.inputs and any(said in op.message for said in _REFUSES)
+        if op.passes == len(passes) and op.inputs and op.message != told and refusal_of(op.message)
     ][-1:]
 
 

@@ -22,6 +22,30 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class HookChange:
+    """A hook that changed a gradient in one pass: it returned another one, or wrote to it.
+
+    `on` says what it was registered on; `accumulated` is a hook that runs when `.grad` of a leaf
+    has been written. The gradient is that of `value`, or where that is not known of what `op` made;
+    both are -1 where neither is known. `at_op` is how many ops had been seen when the hook was
+    registered, on the stack `where`; -1 if that is not known. `after` is None where no gradient was
+    left. `taken` says that something had used the gradient before it was dropped.
+    """
+
+    on: Literal["tensor", "node", "module", "accumulated"]
+    name: str  # qualified; empty where it is no function
+    at: Frame | None  # where it was defined
+    registered: Frame | None
+    value: int
+    op: int
+    at_op: int
+    where: Where | None
+    before: GradStats
+    after: GradStats | None
+    taken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Pass:
     """One call of the autograd engine by the program.
 
@@ -29,7 +53,9 @@ class Pass:
     all leaves. `at_op` is how many ops had been seen. `reached` maps a leaf's value at that moment
     to its gradient's statistics, or to None where no gradient arrived. `measured` holds values
     whose nodes were found in the graph when the pass began. `raised` is torch's message.
-    `retained` says that the graph was to be kept.
+    `foreign` says that it was raised by code of the program's that ran in the pass, or is no error
+    of the engine's kind. `retained` says that the graph was to be kept. `hooks` are the program's
+    own that changed a gradient, in the order in which they ran.
     """
 
     how: Literal["backward", "grad"]
@@ -48,6 +74,8 @@ class Pass:
     measured: Mapping[int, Measured] = field(default_factory=dict)
     retained: bool = False
     numbers: NodeNumbers | None = None  # of every node, where they were asked for
+    hooks: tuple[HookChange, ...] = ()
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +112,8 @@ class GradRead:
 class RaisedOp:
     """An op that raised instead of returning: which, where, and with what message.
 
-    `inference` are those of its inputs that were made in inference mode, as torch says.
+    `inference` are those of its inputs that were made in inference mode, as torch says; `passes` is
+    how many backward passes had begun.
     """
 
     callee: str
@@ -94,3 +123,4 @@ class RaisedOp:
     message: str
     where: Where
     inference: tuple[int, ...] = ()
+    passes: int = 0

@@ -29,7 +29,7 @@ class Kind(IntEnum):
     PARAMETER = 14  # nn.Parameter(x): a new leaf from x's values
     ALIAS = 15  # not a call: a write reached another tensor through shared memory
     REENTRY = 16  # not a call: host data that had left torch came back
-    LEAF = 17  # requires_grad_(), the setter, `.grad`: handled apart, never a row
+    LEAF = 17  # requires_grad_(), the setter, `.grad`, hooks: handled apart, never a row
     UNSEEN = 18  # not a call: code that was not seen made a tensor with a history
 
 

@@ -21,6 +21,7 @@ RULES: dict[str, str] = {
     "GP305": "gradprobe.diagnose.rules.gp305_low_precision_underflow",
     "GP303": "gradprobe.diagnose.rules.gp303_saturated",
     "GP304": "gradprobe.diagnose.rules.gp304_scaled_to_zero",
+    "GP206": "gradprobe.diagnose.rules.gp206_hook_changed_gradient",
     "GP301": "gradprobe.diagnose.rules.gp301_flat_op",
     "GP306": "gradprobe.diagnose.rules.gp306_vanishing_or_exploding",
     "GP203": "gradprobe.diagnose.rules.gp203_graph_freed",

@@ -3,7 +3,7 @@
 `z0 = torch.randn(..., requires_grad=True).to(device)` or `.cuda()`, a dtype cast, or arithmetic in
 the same expression gives the name to the *result*: a tensor in the middle of the graph. The leaf
 itself has no name any more. Gradient reaches it, and `z0.grad` stays None (torch warns when it is
-read); an optimiser refuses it.
+read); an optimiser refuses it: "can't optimize a non-leaf Tensor".
 
 Move and cast first, then call `requires_grad_()` on the final tensor.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradprobe.diagnose.refusals import NON_LEAF
 from gradprobe.diagnose.rule import Draft
 from gradprobe.graph.view import View
 from gradprobe.records.source import Frame, Related
@@ -39,8 +40,11 @@ print(z0.grad)
 
 
 def check(view: View) -> Iterator[Draft]:
-    """A read of `.grad` on a tensor that took the leaf's name."""
+    """A read of `.grad` on a tensor that took the leaf's name, or an optimizer that refused it."""
     leaf = view.leaf
+    if view.refused is not None and NON_LEAF in view.refused:
+        yield from _refused(view)
+        return
     for read in view.trace.reads:
         made_by = view.data.producer[read.value]
         if made_by < 0 or not any(v in leaf.values for v in _origins(view, read.value)):
@@ -57,6 +61,22 @@ def check(view: View) -> Iterator[Draft]:
             fix="move, cast or scale first, then call requires_grad_() on the final tensor",
         )
         return
+
+
+def _refused(view: View) -> Iterator[Draft]:
+    """An optimizer was given a result of the leaf in its place."""
+    given = next((v for v in view.flow.roots if v in view.flow.between), None)
+    at = None if given is None else view.place_of(view.data.producer[given])
+    if at is None or view.root_at is None:
+        return
+    yield Draft(
+        at=at,
+        severity="error",
+        related=(Related("given to the optimizer", view.root_at),),
+        message=f"{view.root_name} was given a result of {view.leaf.name}, which is no leaf",
+        fix="move, cast or scale first, then call requires_grad_() on the final tensor and give "
+        "that to the optimizer",
+    )
 
 
 def _same_statement(view: View, at: Frame) -> bool:

@@ -1,0 +1,38 @@
+"""What the hot path wants to know of a torch function, looked up once."""
+
+from __future__ import annotations
+
+from gradprobe.capture.op_table import FIRST_ONLY
+from gradprobe.records.op import Kind
+
+
+class Learned:
+    """What is known of one function: resolved once, read at each of its calls."""
+
+    __slots__ = (
+        "accesses_grad",
+        "attribute",
+        "first_only",
+        "hooks",
+        "indexes",
+        "kind",
+        "leaf",
+        "number",
+        "plain",
+        "quiet",
+        "rebinds",
+    )
+
+    def __init__(self, number: int, kind: Kind, attribute: str) -> None:
+        self.number = number
+        self.kind = kind
+        self.attribute = attribute
+        self.first_only = attribute in FIRST_ONLY
+        # Read at every call: looking up members of an enumeration there is not cheap.
+        self.quiet = kind is Kind.QUIET
+        self.leaf = kind is Kind.LEAF
+        self.accesses_grad = attribute.startswith("grad.")
+        self.hooks = attribute.startswith("register_")
+        self.plain = kind in (Kind.COMPUTE, Kind.SELECT)
+        self.indexes = attribute == "__getitem__"  # `x[1:]` is a view, `x[order]` is none
+        self.rebinds = attribute in ("data.__set__", "set_")
