@@ -32,7 +32,7 @@ _TABLE: Final = {
     "~0~r": "amax amin max min median",
     # Of an input they keep the shape alone.
     ".+0": "avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d adaptive_avg_pool2d "
-    "rfft fft fft2 fftn",
+    "rfft",
     "1 0": "mul multiply dot vdot inner outer ger mv mm bmm matmul rmatmul einsum tensordot cross",
     "1 01": "div divide true_divide kl_div",
     "01 01": "atan2 arctan2 logaddexp logaddexp2 mse_loss smooth_l1_loss huber_loss",
@@ -79,7 +79,7 @@ KEEP_NOTHING: Final = _names(
     "add sub subtract rsub neg negative positive sum mean cat concat concatenate stack hstack "
     "vstack clone copy repeat repeat_interleave tile roll flip rot90 pad tril triu diag trace "
     "cumsum diff trapezoid interpolate upsample unfold pixel_shuffle pixel_unshuffle round floor "
-    "ceil trunc frac fix sign zero fill real imag ifftn ifft2 ifft fftshift "
+    "ceil trunc frac fix sign zero fill real imag fftn ifftn fft2 ifft2 fft ifft fftshift "
     "ifftshift fmod:1 remainder:1 lerp:2 deg2rad rad2deg"
 )
 # What they keep is a view that they made for themselves: `x.data = y` leaves it as it was.
