@@ -123,6 +123,7 @@ class WatchedPass:
     edges: int | None = None
     measured: dict[int, Measured] = field(default_factory=dict)
     retained: bool = False
+    altered: tuple[int, ...] = ()
 
 
 class Search(Protocol):
@@ -219,6 +220,7 @@ class BackwardWatch:
             where=journal.stack.stack(frame),
             grad_fn=next((t.grad_fn.name() for t in roots if t.grad_fn is not None), None),
             retained=bool(args[1]) if len(args) > 1 else False,
+            altered=self.memory.exports.changed(),
         )
         self.passes.append(seen)
         seen.nodes, seen.edges = self.walk.count(roots)

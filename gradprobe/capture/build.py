@@ -39,6 +39,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         ops=ops_of(journal),
         values=values_of(journal),
         rewrites=rewrites_of(journal),
+        overwritten=tuple(recorder.memory.overwritten),
         regions=tuple(_region(o, sources, frames) for o in recorder.grad_mode.openings),
         leaves=leaves,
         exits=tuple(recorder.memory.exits),
@@ -126,6 +127,7 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
                 edges=seen.edges,
                 measured=dict(seen.measured),
                 retained=seen.retained,
+                altered=seen.altered,
             )
         )
     return found

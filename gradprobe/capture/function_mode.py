@@ -54,6 +54,7 @@ class Learned:
     """What is known of one function: resolved once, read at each of its calls."""
 
     __slots__ = (
+        "apart",
         "attribute",
         "first_only",
         "indexes",
@@ -73,6 +74,7 @@ class Learned:
         # Read at every call: looking up members of an enumeration there is not cheap.
         self.quiet = kind is Kind.QUIET
         self.leaf = kind is Kind.LEAF
+        self.apart = self.leaf or kind in _WRITES  # something is done before the call
         self.plain = kind in (Kind.COMPUTE, Kind.SELECT)
         self.indexes = attribute == "__getitem__"  # `x[1:]` is a view, `x[order]` is none
         self.rebinds = attribute in ("data.__set__", "set_")
@@ -96,6 +98,7 @@ class SeeingMode(TorchFunctionMode):
         self.leaves = leaves
         self.memory = memory
         self.table = journal.identity.table
+        self.split = journal.identity.split
         self.sites = journal.stack.sites
         self.known: dict[Any, Learned] = {}
         self.inside = 0  # depth of custom autograd.Function forwards
@@ -114,8 +117,11 @@ class SeeingMode(TorchFunctionMode):
             learned = self.learn(func)
         if learned.quiet or self.pauses:
             return func(*args, **kwargs) if kwargs else func(*args)
-        if learned.leaf:
-            return self.leaf_call(func, learned, args, kwargs)
+        if learned.apart:
+            if learned.leaf:
+                return self.leaf_call(func, learned, args, kwargs)
+            if args and (self.split or learned.rebinds):
+                self.will_write(learned, args[0])
         try:
             result = func(*args, **kwargs) if kwargs else func(*args)
         except RuntimeError as error:
@@ -234,6 +240,7 @@ class SeeingMode(TorchFunctionMode):
         elif learned.indexes:
             self.memory.viewed(args[0], result)
         if written:
+            self.memory.before = None
             for tensor in written:
                 self.memory.wrote(tensor, index)
 
@@ -340,10 +347,12 @@ class SeeingMode(TorchFunctionMode):
         if not args:
             return
         if learned.rebinds:
-            self.memory.rebound(*args[:2])
+            self.memory.rebound(args[0], args[1], index, learned.attribute != "set_")
         elif kind in _WRITES:
             for tensor in _tensors(args[0]):
                 self.memory.wrote(tensor, index)
+        elif learned.attribute == "data.__get__":
+            self.memory.detached(args[0], result)
         elif kind in _VIEWS and isinstance(args[0], Tensor):
             self.memory.viewed(args[0], result)
 
@@ -363,6 +372,13 @@ class SeeingMode(TorchFunctionMode):
         live = [(ref.value, tensor) for ref in refs if (tensor := ref()) is not None]
         made = tuple(value for value, tensor in live if tensor.is_inference())
         self.raised.append(RaisedOp(callee, at, place, tuple(inputs), str(error), where, made))
+
+    def will_write(self, learned: Learned, tensor: Any) -> None:
+        try:
+            with NoSubclasses():
+                self.memory.will_write(tensor, learned.rebinds)
+        except Exception as fault:
+            self.say(f"what a write changed was not seen: {fault!r}")
 
     def leaf_call(
         self, func: Callable[..., Any], learned: Learned, args: tuple[Any, ...], kwargs: Any

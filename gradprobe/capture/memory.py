@@ -10,14 +10,24 @@ from typing import Any
 
 from torch import Tensor
 
+from gradprobe.capture.contents import Contents, extent
+from gradprobe.capture.exports import SHARING, Exports
 from gradprobe.capture.graph_walk import behind
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
-from gradprobe.capture.torch_internals import has_history
-from gradprobe.records.op import UNTRACKED, Callee, Kind
+from gradprobe.capture.torch_internals import has_history, version
+from gradprobe.records.op import UNCOUNTED, UNTRACKED, Callee, Kind
 from gradprobe.records.sampling import Where
-from gradprobe.records.tensor import CONNECTED, DERIVED, HOST, LEAF, PARAMETER, REQUIRES_GRAD
+from gradprobe.records.tensor import (
+    CONNECTED,
+    DERIVED,
+    HOST,
+    LEAF,
+    PARAMETER,
+    REQUIRES_GRAD,
+    Overwritten,
+)
 from gradprobe.records.trace import Exit, Reentry
 
 _ALIAS = Callee("write through shared memory", Kind.ALIAS)
@@ -32,13 +42,18 @@ class Memory:
     __slots__ = (
         "_arrays",
         "_lists",
+        "before",
+        "contents",
         "exits",
+        "exports",
         "follow_all",
         "journal",
         "leaves",
         "met_as",
         "numbers",
+        "overwritten",
         "reentries",
+        "spans",
         "unseen",
     )
 
@@ -55,6 +70,12 @@ class Memory:
         # A Python number that left, by its value: exact, so a coincidence is out of the question
         # for all but the round ones, which are not kept.
         self.numbers: dict[float, int] = {}
+        self.contents = Contents()
+        self.exports = Exports(journal.identity, self.contents)
+        # What the memory that the next write goes to held before it: of which tensor, and what.
+        self.before: tuple[int, tuple[int, int], int] | None = None
+        self.spans: dict[tuple[int, int], int] = {}
+        self.overwritten: list[Overwritten] = []
         self._lists: dict[int, tuple[tuple[Any, ...], int]] = {}
         self._arrays: list[tuple[int, int, weakref.ref[Any], int]] = []
 
@@ -83,6 +104,7 @@ class Memory:
         if twin is not None:
             self._pseudo(_VIEW, place, [twin.value], [ref.value])
             journal.identity.share(tensor, ref)
+            journal.identity.count_apart(ref)
         elif self._arrays:
             self.came_back(tensor, ref.value, place)
         return ref
@@ -118,12 +140,52 @@ class Memory:
                 if not ref.storage:
                     self.journal.identity.share(item, ref)
 
+    def detached(self, first: Tensor, result: Any) -> None:
+        """`x.data`: a view with a version counter of its own."""
+        self.viewed(first, result)
+        ref = self.journal.identity.table.get(id(result))
+        if ref is not None:
+            self.journal.identity.count_apart(ref)
+
+    def will_write(self, tensor: Any, rebinds: bool) -> None:
+        """The next op writes a tensor: what it holds is noted if a write to it may go uncounted."""
+        identity = self.journal.identity
+        self.before = None
+        ref = identity.table.get(id(tensor))
+        if ref is None:
+            return
+        alone = ref.storage not in identity.split or (
+            tensor.requires_grad and len(identity.by_storage[ref.storage]) < 2
+        )
+        if rebinds or not alone:
+            span = extent(tensor)
+            held = None if span is None else self.contents.of(*span)
+            if span is not None and held is not None:
+                self.before = id(tensor), span, held
+
+    def _compare(self, tensor: Tensor, index: int) -> None:
+        """What the write since `will_write` did to what the tensor holds."""
+        noted, self.before = self.before, None
+        span = extent(tensor) if noted is not None and noted[0] == id(tensor) else None
+        if noted is None or span is None or span[1] != noted[1][1]:
+            return
+        held = self.contents.of(*span)
+        if held is not None:
+            number = self.spans.setdefault(noted[1], len(self.spans))
+            self.overwritten.append(Overwritten(index, number, noted[2], held))
+
     def wrote(self, tensor: Tensor, index: int) -> None:
         """A write reached every live alias whose memory overlaps: each gets a new value."""
         journal = self.journal
         ref = journal.identity.table.get(id(tensor))
         if ref is None or not ref.storage:
             return
+        if self.exports.latest:
+            self.exports.written(ref.storage)
+        split = ref.storage in journal.identity.split
+        if split:
+            self._compare(tensor, index)
+            ref.version = version(tensor)
         for other in journal.identity.sharing(tensor, ref):
             alias = other()
             if alias is None:
@@ -139,18 +201,27 @@ class Memory:
             circumstances = journal.head[index] >> 16 << 16  # as the write's own
             if _base(alias) is not _base(tensor):
                 circumstances |= UNTRACKED << 16
+            now = journal.rewrote(alias, old, value)
+            if split:
+                if now is not None and now == other.version:
+                    circumstances |= UNCOUNTED << 16
+                other.version = now
             journal.head[row] |= circumstances
             other.value = value
-            journal.rewrote(alias, old, value)
             if flags & LEAF:
                 self.leaves.written(old, value)
 
-    def rebound(self, tensor: Tensor, source: Any) -> None:
+    def rebound(self, tensor: Tensor, source: Any, index: int, uncounted: bool) -> None:
         """`x.data = y`: x is now on y's memory, and no longer on its own."""
-        ref = self.journal.identity.table.get(id(tensor))
+        identity = self.journal.identity
+        ref = identity.table.get(id(tensor))
         if ref is not None and isinstance(source, Tensor):
-            self.journal.identity.part(ref)
+            if uncounted:
+                self.journal.head[index] |= UNCOUNTED << 16
+            self._compare(tensor, index)
+            identity.part(ref)
             self.viewed(source, tensor)
+            identity.count_apart(ref)
 
     def left(
         self, op: int, through: str, inputs: list[int], args: tuple[Any, ...], result: Any
@@ -159,6 +230,8 @@ class Memory:
         number = len(self.exits)
         value = inputs[0]
         self.exits.append(Exit(op, value, through))
+        if through in SHARING:
+            self.exports.left(number, args[0])
         if isinstance(result, float) and math.isfinite(result) and not (result * 64).is_integer():
             self.numbers[result] = number
         elif isinstance(result, list) and result:

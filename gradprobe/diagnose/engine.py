@@ -95,7 +95,7 @@ def _finding(view: View, rule: Rule, draft: Draft) -> Finding:
         related=draft.related,
         stage=view.stage_at(op),
         step=view.steps.of(op) if op >= 0 else None,
-        count=view.occurrences(draft.of) if draft.of is not None else 1,
+        count=view.occurrences(draft.of) if draft.of is not None else draft.count,
         message=draft.message,
         fix=draft.fix,
     )

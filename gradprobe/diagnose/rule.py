@@ -27,6 +27,7 @@ class Draft:
     related: tuple[Related, ...] = ()
     severity: Severity | None = None
     certainty: Certainty = "proven"
+    count: int = 1  # how often, where there is no break
 
 
 class Rule(Protocol):

@@ -46,6 +46,8 @@ class Pass:
     # (nodes are counted only up to a bound; None says the graph was larger)
     measured: Mapping[int, Measured] = field(default_factory=dict)
     retained: bool = False
+    # Exits whose memory was changed since, before this pass, by no op that was seen.
+    altered: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
+from math import prod
 from typing import Final
 
 # What is known of one value, as bits.
@@ -46,8 +47,25 @@ class ValueTable:
     def describe(self, value: int) -> TensorMeta:
         return self.metas[self.meta[value]]
 
+    def elements(self, value: int) -> int:
+        return prod(self.describe(value).shape)
+
     def has(self, value: int, bits: int) -> bool:
         return bool(self.flags[value] & bits)
+
+
+@dataclass(frozen=True, slots=True)
+class Overwritten:
+    """What a write did to memory that more than one version counter stands for.
+
+    `op` is the write, `span` a number for the stretch of memory; `before` and `after` are checksums
+    of what it held, alike where every element was left as it was.
+    """
+
+    op: int
+    span: int
+    before: int
+    after: int
 
 
 @dataclass(frozen=True, slots=True)

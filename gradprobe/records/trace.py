@@ -11,7 +11,7 @@ from gradprobe.records.op import OpTable
 from gradprobe.records.report import Environment
 from gradprobe.records.sampling import LeafMark, ModuleCall, StageMark, Tick, Where
 from gradprobe.records.source import Frame
-from gradprobe.records.tensor import Rewrites, ValueTable
+from gradprobe.records.tensor import Overwritten, Rewrites, ValueTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ class Trace:
     # By place, the name by which it names what it calls; known where the user named the denoiser.
     called_at: Mapping[int, str] = field(default_factory=dict)
     rewrites: Rewrites = field(default_factory=Rewrites)
+    overwritten: tuple[Overwritten, ...] = ()
     # What the user asked of stages: by name the denoiser, and whether to look for them at all.
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"
