@@ -121,7 +121,7 @@ class SeeingMode(TorchFunctionMode):
             if learned.leaf:
                 return self.leaf_call(func, learned, args, kwargs)
             if args and (self.split or learned.rebinds):
-                self.will_write(learned, args[0])
+                self.memory.will_write(args[0], learned.rebinds)
         try:
             result = func(*args, **kwargs) if kwargs else func(*args)
         except RuntimeError as error:
@@ -372,13 +372,6 @@ class SeeingMode(TorchFunctionMode):
         live = [(ref.value, tensor) for ref in refs if (tensor := ref()) is not None]
         made = tuple(value for value, tensor in live if tensor.is_inference())
         self.raised.append(RaisedOp(callee, at, place, tuple(inputs), str(error), where, made))
-
-    def will_write(self, learned: Learned, tensor: Any) -> None:
-        try:
-            with NoSubclasses():
-                self.memory.will_write(tensor, learned.rebinds)
-        except Exception as fault:
-            self.say(f"what a write changed was not seen: {fault!r}")
 
     def leaf_call(
         self, func: Callable[..., Any], learned: Learned, args: tuple[Any, ...], kwargs: Any

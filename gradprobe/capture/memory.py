@@ -6,6 +6,7 @@ import math
 import sys
 import weakref
 from bisect import bisect_right
+from contextlib import suppress
 from typing import Any
 
 from torch import Tensor
@@ -16,7 +17,7 @@ from gradprobe.capture.graph_walk import behind
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
-from gradprobe.capture.torch_internals import has_history, version
+from gradprobe.capture.torch_internals import NoSubclasses, has_history, version
 from gradprobe.records.op import UNCOUNTED, UNTRACKED, Callee, Kind
 from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import (
@@ -149,11 +150,15 @@ class Memory:
 
     def will_write(self, tensor: Any, rebinds: bool) -> None:
         """The next op writes a tensor: what it holds is noted if a write to it may go uncounted."""
-        identity = self.journal.identity
         self.before = None
-        ref = identity.table.get(id(tensor))
+        ref = self.journal.identity.table.get(id(tensor))
         if ref is None:
             return
+        with suppress(Exception), NoSubclasses():  # then it is unknown what the write changed
+            self._note(tensor, ref, rebinds)
+
+    def _note(self, tensor: Tensor, ref: TensorRef, rebinds: bool) -> None:
+        identity = self.journal.identity
         alone = ref.storage not in identity.split or (
             tensor.requires_grad and len(identity.by_storage[ref.storage]) < 2
         )

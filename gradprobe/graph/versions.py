@@ -132,15 +132,20 @@ class _Search:
                 yield current
             near = []
             made = self.data.trace.values.at[current]
-            if made >= 0 and ops.callee_of(made).kind in _SHARES:
+            if made >= 0 and self._shares(made):
                 near += list(ops.inputs_of(made)[:1])
             for op in self.users.get(current, ()):
                 first = ops.inputs_of(op)[:1]
-                if op < until and ops.callee_of(op).kind in _SHARES and current in first:
+                if op < until and self._shares(op) and current in first:
                     near += list(ops.outputs_of(op))
             new = [v for v in near if v not in seen]
             seen.update(new)
             waiting += new
+
+    def _shares(self, op: int) -> bool:
+        """Whether the result may lie on the input's memory and have its version counter."""
+        callee = self.data.trace.ops.callee_of(op)
+        return callee.kind in _SHARES and callee.name != "Tensor.data"
 
     def _is_shape(self, value: int) -> bool:
         return self.data.trace.values.describe(value).shape == self.wanted.shape

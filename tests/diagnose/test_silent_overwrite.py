@@ -325,3 +325,127 @@ def test_a_write_outside_of_torch_is_suspected_where_the_memory_left(
     assert run.is_at(run.first.opened_by, "saved"), run.first.opened_by
     (z0,) = [leaf for leaf in run.report.leaves if leaf.name == "z0"]
     assert z0.verdict in ("partial", "zero")
+
+
+def test_a_state_that_is_clamped_without_effect_is_only_noted(tmp_path: Path) -> None:
+    body = """
+        x = z0 * 1.5
+        for _ in range(3):
+            x = x - 0.1 * torch.tanh(x)
+            x.data.clamp_(-4, 4)  # <- write
+        loss = x.square().sum()
+    """
+    run = trace(tmp_path, program(body))
+    assert is_right(run)
+    assert found(run) == [("GP101", "note")]
+    assert run.is_at(run.first.at, "write")
+    assert run.report.verdict == "flows"
+
+
+def test_one_step_of_many_that_is_clamped_is_a_break(tmp_path: Path) -> None:
+    body = """
+        x = z0 * 1.5
+        for _ in range(3):
+            x.data.clamp_(-1.2, 1.2)  # <- write
+            x = x + 0.01
+        x.data.clamp_(-2, 2)
+        loss = x.square().sum()
+    """
+    run = trace(tmp_path, program(body))
+    assert not is_right(run)
+    assert run.report.verdict == "partial"
+    assert ("GP101", "warning") in found(run)
+    assert run.is_at(run.first.at, "write")
+
+
+def test_values_of_the_leaf_copied_through_data_are_a_break(tmp_path: Path) -> None:
+    body = """
+        x = 0.5 * z0
+        y = z0 * z0
+        x.data.copy_(y)  # <- write
+        loss = x.square().sum()
+    """
+    run = trace(tmp_path, program(body))
+    assert not is_right(run)
+    assert ("GP202", "error") not in found(run)
+    assert run.report.verdict == "partial"
+
+
+def test_repeats_of_one_line_are_counted(tmp_path: Path) -> None:
+    body = """
+        x = z0
+        for _ in range(4):
+            h = torch.sigmoid(x)
+            x = x + 0.1 * h
+            h.data.clamp_(max=0.4)  # <- write
+        loss = x.square().sum()
+    """
+    run = trace(tmp_path, program(body))
+    assert not is_right(run)
+    assert [(f.code, f.count) for f in run.report.findings] == [("GP202", 4)]
+    assert run.is_at(run.first.at, "write")
+
+
+def test_where_only_a_threshold_counts_it_is_a_note(tmp_path: Path) -> None:
+    body = """
+        h = torch.relu(z0)
+        loss = (h + w).sum()
+        h.data.mul_(2)  # <- write
+    """
+    run = trace(tmp_path, program(body))
+    assert is_right(run)
+    assert found(run) == [("GP202", "note")]
+    assert run.first.certainty == "suspected"
+    assert run.is_at(run.first.at, "write")
+    assert run.report.verdict == "flows"
+
+
+def test_what_an_unknown_op_may_keep_is_a_note(tmp_path: Path) -> None:
+    body = """
+        x = z0 * 2
+        loss = torch.special.entr(x + 5).sum() + torch.special.entr(x.abs()).sum() * 0
+        loss = loss + torch.special.zeta(w + 2, w + 1).sum()
+        y = x + 5
+        loss = loss + torch.special.entr(y).sum()
+        y.data.mul_(2)  # <- write
+    """
+    run = trace(tmp_path, program(body))
+    assert found(run) == [("GP202", "note")]
+    assert run.first.certainty == "suspected"
+    assert run.is_at(run.first.at, "write")
+
+
+def test_a_second_pass_through_what_was_written_between(tmp_path: Path) -> None:
+    run = trace(
+        tmp_path,
+        """
+        z0 = torch.tensor([0.2, 0.9], requires_grad=True)
+        h = torch.exp(z0)  # <- saved
+        loss = h.sum()
+        loss.backward(retain_graph=True)
+        first = z0.grad.clone()
+        h.data.zero_()  # <- write
+        z0.grad = None
+        loss.backward()
+        """,
+    )
+    assert not torch.equal(run.names["first"], run.names["z0"].grad)
+    assert run.first.code == "GP202"
+    assert run.is_at(run.first.at, "write")
+    assert run.is_at(run.first.opened_by, "saved")
+
+
+def test_a_version_that_was_counted_is_left_to_torch(tmp_path: Path) -> None:
+    run = trace(
+        tmp_path,
+        """
+        z0 = torch.tensor([0.2, 0.9], requires_grad=True)
+        h = torch.exp(z0)  # <- saved
+        h.data.mul_(2)
+        h.detach().mul_(2)  # <- write
+        h.sum().backward()
+        """,
+    )
+    assert run.raised is not None
+    assert run.first.code == "GP201"
+    assert run.is_at(run.first.at, "write")
