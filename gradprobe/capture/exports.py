@@ -8,8 +8,9 @@ from typing import Final
 
 from torch import Tensor
 
-from gradprobe.capture.contents import Contents, extent
+from gradprobe.capture.contents import Contents
 from gradprobe.capture.identity import Identity, TensorRef
+from gradprobe.capture.torch_internals import aside, has_numbers
 
 SHARING: Final = frozenset({"numpy", "__array__", "__dlpack__"})
 _MOST = 16  # the latest exports alone are looked at again
@@ -41,12 +42,12 @@ class Exports:
     def left(self, number: int, tensor: Tensor) -> None:
         """A tensor's memory is shared from now on, by exit `number`."""
         ref = self.identity.table.get(id(tensor))
-        span = extent(tensor)
+        span = _extent(tensor)
         if ref is None or span is None or span[1] > _MOST_BYTES:
             return
         self.identity.share(tensor, ref)
         on = self.identity.by_storage.get(ref.storage)
-        held = None if on is None else self.contents.of(*span)
+        held = None if on is None else self.contents.at(*span)
         if on is not None and held is not None:
             self.latest.append(_Export(number, ref.storage, on, *span, held))
 
@@ -62,8 +63,18 @@ class Exports:
             if self.identity.by_storage.get(export.storage) is not export.on:
                 self.latest.remove(export)  # the memory is gone
                 continue
-            held = self.contents.of(export.start, export.size)
+            held = self.contents.at(export.start, export.size)
             if held is not None and held != export.held:
                 self.latest.remove(export)
                 found.append(export.number)
         return tuple(found)
+
+
+def _extent(tensor: Tensor) -> tuple[int, int] | None:
+    """The address of a tensor's first byte, and the bytes to its last; None if there is none."""
+    with aside():
+        if not has_numbers(tensor) or tensor.device.type != "cpu" or not tensor.numel():
+            return None
+        steps = zip(tensor.shape, tensor.stride(), strict=True)
+        elements = 1 + sum((size - 1) * stride for size, stride in steps)
+        return tensor.data_ptr(), elements * tensor.element_size()

@@ -240,7 +240,7 @@ class SeeingMode(TorchFunctionMode):
         elif learned.indexes:
             self.memory.viewed(args[0], result)
         if written:
-            self.memory.before = None
+            self.memory.before.clear()
             for tensor in written:
                 self.memory.wrote(tensor, index)
 

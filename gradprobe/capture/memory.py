@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gradprobe.capture.contents import Contents, extent
+from gradprobe.capture.contents import Contents
 from gradprobe.capture.exports import SHARING, Exports
 from gradprobe.capture.graph_walk import behind
 from gradprobe.capture.identity import TensorRef
@@ -54,7 +54,6 @@ class Memory:
         "numbers",
         "overwritten",
         "reentries",
-        "spans",
         "unseen",
     )
 
@@ -73,9 +72,8 @@ class Memory:
         self.numbers: dict[float, int] = {}
         self.contents = Contents()
         self.exports = Exports(journal.identity, self.contents)
-        # What the memory that the next write goes to held before it: of which tensor, and what.
-        self.before: tuple[int, tuple[int, int], int] | None = None
-        self.spans: dict[tuple[int, int], int] = {}
+        # What the tensors on the memory that is written hold before that, by their `id()`.
+        self.before: dict[int, int | None] = {}
         self.overwritten: list[Overwritten] = []
         self._lists: dict[int, tuple[tuple[Any, ...], int]] = {}
         self._arrays: list[tuple[int, int, weakref.ref[Any], int]] = []
@@ -150,7 +148,7 @@ class Memory:
 
     def will_write(self, tensor: Any, rebinds: bool) -> None:
         """The next op writes a tensor: what it holds is noted if a write to it may go uncounted."""
-        self.before = None
+        self.before.clear()
         ref = self.journal.identity.table.get(id(tensor))
         if ref is None:
             return
@@ -159,25 +157,24 @@ class Memory:
 
     def _note(self, tensor: Tensor, ref: TensorRef, rebinds: bool) -> None:
         identity = self.journal.identity
-        alone = ref.storage not in identity.split or (
-            tensor.requires_grad and len(identity.by_storage[ref.storage]) < 2
-        )
-        if rebinds or not alone:
-            span = extent(tensor)
-            held = None if span is None else self.contents.of(*span)
-            if span is not None and held is not None:
-                self.before = id(tensor), span, held
+        if rebinds:
+            if tensor.is_contiguous():
+                self.before[id(tensor)] = self.contents.of(tensor)
+        elif ref.storage in identity.split:
+            others = list(identity.sharing(tensor, ref))
+            if others or not tensor.requires_grad:
+                for alias in (tensor, *(other() for other in others)):
+                    if alias is not None:
+                        self.before[id(alias)] = self.contents.of(alias)
 
-    def _compare(self, tensor: Tensor, index: int) -> None:
-        """What the write since `will_write` did to what the tensor holds."""
-        noted, self.before = self.before, None
-        span = extent(tensor) if noted is not None and noted[0] == id(tensor) else None
-        if noted is None or span is None or span[1] != noted[1][1]:
-            return
-        held = self.contents.of(*span)
-        if held is not None:
-            number = self.spans.setdefault(noted[1], len(self.spans))
-            self.overwritten.append(Overwritten(index, number, noted[2], held))
+    def _compare(self, tensor: Tensor, op: int) -> None:
+        """What the write since `will_write`, by the row `op`, did to a tensor."""
+        before = self.before.get(id(tensor))
+        if before is not None:
+            with suppress(Exception):
+                held = self.contents.of(tensor)
+                if held is not None:
+                    self.overwritten.append(Overwritten(op, before, held))
 
     def wrote(self, tensor: Tensor, index: int) -> None:
         """A write reached every live alias whose memory overlaps: each gets a new value."""
@@ -210,6 +207,7 @@ class Memory:
             if split:
                 if now is not None and now == other.version:
                     circumstances |= UNCOUNTED << 16
+                    self._compare(alias, row)
                 other.version = now
             journal.head[row] |= circumstances
             other.value = value
@@ -223,7 +221,8 @@ class Memory:
         if ref is not None and isinstance(source, Tensor):
             if uncounted:
                 self.journal.head[index] |= UNCOUNTED << 16
-            self._compare(tensor, index)
+            if tensor.is_contiguous():
+                self._compare(tensor, index)
             identity.part(ref)
             self.viewed(source, tensor)
             identity.count_apart(ref)

@@ -39,8 +39,9 @@ class Uncounted:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A write that took the value `before` from a tensor, uncounted."""
+    """A write that took the value `before` from a tensor, uncounted, as the row `row` says."""
 
+    row: int
     write: int
     before: int
     rebinds: bool
@@ -81,12 +82,12 @@ def _chains(data: Dataflow, until: int) -> Iterator[list[_Step]]:
         alias = trace.ops.callee_of(op).kind is Kind.ALIAS
         if trace.ops.flags_of(op) & UNCOUNTED:
             write = at[trace.ops.inputs_of(op)[1]] if alias else op
-            steps[before] = value, _Step(write, before, rebinds=not alias)
+            steps[before] = value, _Step(op, write, before, rebinds=not alias)
         elif nameless and not alias:
             # What an op keeps of its result outlives the program's own tensor.
             source = _source_of(data, origins, before, whole=True)
             if source is not None and source not in steps:
-                steps[source] = -1, _Step(op, source, rebinds=False)
+                steps[source] = -1, _Step(op, op, source, rebinds=False)
     for first in steps:
         chain: list[_Step] = []
         value = first
@@ -150,7 +151,7 @@ class _Search:
         for exit in (trace.exits[number] for number in altered):
             value = exit.value
             while True:
-                for kept, saver, how in self._savers(_Step(exit.op, value, rebinds=False)):
+                for kept, saver, how in self._savers(_Step(exit.op, exit.op, value, rebinds=False)):
                     yield Uncounted(exit.op, (), kept, saver, how, changed=True, unseen=True)
                 op = trace.values.at[origins.get(value, value)]
                 if op < 0 or trace.ops.callee_of(op).kind not in _VIEWS:
@@ -162,26 +163,18 @@ class _Search:
 
     def _judged(self, chain: list[_Step], kept: int, saver: int, how: Need) -> Uncounted | None:
         """The chain from the first write that changed something; None if all is as it was."""
-        changed = self._changed([step.write for step in chain])
+        changed = self._changed(chain)
         if changed is False:
             return None
-        guilty = [step.write for step in chain if not left_as_it_was(self.data, step.write)]
+        guilty = [step.write for step in chain if self._changed([step]) is not False]
         return Uncounted(guilty[0], tuple(guilty[1:]), kept, saver, how, changed)
 
-    def _changed(self, writes: list[int]) -> bool | None:
-        """Whether memory holds other than it did before all of these."""
-        ends: dict[int, tuple[int, int]] = {}
-        unknown = False
-        for write in dict.fromkeys(writes):
-            known = self.contents.get(write)
-            if known is None:
-                unknown = True
-                continue
-            first = ends.get(known.span, (known.before, 0))[0]
-            ends[known.span] = first, known.after
-        if any(before != after for before, after in ends.values()):
-            return True
-        return None if unknown else False
+    def _changed(self, chain: list[_Step]) -> bool | None:
+        """Whether the tensor holds other than it did before all of these."""
+        first, last = (self.contents.get(step.row) for step in (chain[0], chain[-1]))
+        if first is None or last is None:
+            return None
+        return first.before != last.after
 
     def _savers(self, step: _Step) -> Iterator[tuple[int, int, Need]]:
         """The ops that kept the value which `step` replaced and need it for the leaf's gradient."""
@@ -198,7 +191,13 @@ class _Search:
                 yield step.before, op, how
 
     def _need(self, op: int, kept: int | None) -> Need:
-        """How the gradient that the op hands on towards the leaf depends on what it kept."""
+        """How the gradient that the op hands on towards the leaf depends on what it kept.
+
+        What a custom Function keeps is its author's affair: solvers write past the version counter
+        on purpose.
+        """
+        if op in self.data.functions:
+            return Need.NONE
         inputs = self.data.inputs(op)
         live = [v for v in carriers(self.data, op, inputs) if v in self.flow.connected]
         return max(

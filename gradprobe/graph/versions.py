@@ -9,7 +9,7 @@ from math import prod
 from gradprobe.graph.dataflow import Dataflow
 from gradprobe.graph.flow import has_history
 from gradprobe.graph.saves import keeps_input, keeps_result, node_of
-from gradprobe.records.op import GRAD_OFF, INSIDE_FUNCTION, Kind
+from gradprobe.records.op import GRAD_OFF, INSIDE_FUNCTION, UNCOUNTED, Kind
 from gradprobe.records.tensor import REQUIRES_GRAD
 
 _SHARES = frozenset({Kind.VIEW, Kind.DETACH, Kind.CAST, Kind.SELECT})
@@ -144,7 +144,10 @@ class _Search:
 
     def _shares(self, op: int) -> bool:
         """Whether the result may lie on the input's memory and have its version counter."""
-        callee = self.data.trace.ops.callee_of(op)
+        ops = self.data.trace.ops
+        callee = ops.callee_of(op)
+        if callee.kind is Kind.ALIAS:  # the same tensor, after a write that it did not count
+            return bool(ops.flags_of(op) & UNCOUNTED)
         return callee.kind in _SHARES and callee.name != "Tensor.data"
 
     def _is_shape(self, value: int) -> bool:

@@ -56,14 +56,13 @@ class ValueTable:
 
 @dataclass(frozen=True, slots=True)
 class Overwritten:
-    """What a write did to memory that more than one version counter stands for.
+    """What a write did to one tensor on memory that more than one version counter stands for.
 
-    `op` is the write, `span` a number for the stretch of memory; `before` and `after` are checksums
-    of what it held, alike where every element was left as it was.
+    `op` is the write's row, or of another tensor than the one written the row that says it was
+    reached. `before` and `after` are checksums, alike where every element was left as it was.
     """
 
     op: int
-    span: int
     before: int
     after: int
 
