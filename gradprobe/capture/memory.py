@@ -149,11 +149,12 @@ class Memory:
     def will_write(self, tensor: Any, rebinds: bool) -> None:
         """The next op writes a tensor: what it holds is noted if a write to it may go uncounted."""
         self.before.clear()
-        ref = self.journal.identity.table.get(id(tensor))
-        if ref is None:
-            return
+        table = self.journal.identity.table
         with suppress(Exception), NoSubclasses():  # then it is unknown what the write changed
-            self._note(tensor, ref, rebinds)
+            for one in tensor if isinstance(tensor, list | tuple) else (tensor,):
+                ref = table.get(id(one))
+                if ref is not None:
+                    self._note(one, ref, rebinds)
 
     def _note(self, tensor: Tensor, ref: TensorRef, rebinds: bool) -> None:
         identity = self.journal.identity
