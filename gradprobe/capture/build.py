@@ -40,6 +40,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         values=values_of(journal),
         rewrites=rewrites_of(journal),
         overwritten=tuple(recorder.memory.overwritten),
+        hooked=tuple(recorder.saved_hooks.stretches),
         regions=tuple(_region(o, sources, frames) for o in recorder.grad_mode.openings),
         leaves=leaves,
         exits=tuple(recorder.memory.exits),

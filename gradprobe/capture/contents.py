@@ -34,10 +34,12 @@ class Contents:
         with aside():
             if not has_numbers(tensor) or tensor.device.type != "cpu" or not tensor.numel():
                 return None
+            size = tensor.numel() * tensor.element_size()
+            if tensor.is_contiguous():
+                return self.at(tensor.data_ptr(), size)
             strides = tensor.stride()
             order = sorted(range(tensor.dim()), key=strides.__getitem__, reverse=True)
             whole = tensor.detach().permute(order)
-            size = whole.numel() * whole.element_size()
             if not whole.is_contiguous():
                 if size > _MOST_COPIED:
                     return None

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from contextlib import suppress
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gradprobe.capture.contents import Contents
@@ -164,18 +165,25 @@ class Memory:
         elif ref.storage in identity.split:
             others = list(identity.sharing(tensor, ref))
             if others or not tensor.requires_grad:
-                for alias in (tensor, *(other() for other in others)):
+                held = self.before[id(tensor)] = self.contents.of(tensor)
+                for alias in (other() for other in others):
                     if alias is not None:
-                        self.before[id(alias)] = self.contents.of(alias)
+                        same = _elements(alias) == _elements(tensor)
+                        self.before[id(alias)] = held if same else self.contents.of(alias)
 
-    def _compare(self, tensor: Tensor, op: int) -> None:
-        """What the write since `will_write`, by the row `op`, did to a tensor."""
+    def _compare(self, tensor: Tensor, op: int, held: int | None = None) -> int | None:
+        """What the write since `will_write`, by the row `op`, did to a tensor: what it holds.
+
+        `held` is that, where it is known.
+        """
         before = self.before.get(id(tensor))
-        if before is not None:
-            with suppress(Exception):
-                held = self.contents.of(tensor)
-                if held is not None:
-                    self.overwritten.append(Overwritten(op, before, held))
+        if before is None:
+            return None
+        with suppress(Exception):
+            held = self.contents.of(tensor) if held is None else held
+            if held is not None:
+                self.overwritten.append(Overwritten(op, before, held))
+        return held
 
     def wrote(self, tensor: Tensor, index: int) -> None:
         """A write reached every live alias whose memory overlaps: each gets a new value."""
@@ -185,9 +193,9 @@ class Memory:
             return
         if self.exports.latest:
             self.exports.written(ref.storage)
-        split = ref.storage in journal.identity.split
+        split, held = ref.storage in journal.identity.split, None
         if split:
-            self._compare(tensor, index)
+            held = self._compare(tensor, index)
             ref.version = version(tensor)
         for other in journal.identity.sharing(tensor, ref):
             alias = other()
@@ -208,7 +216,8 @@ class Memory:
             if split:
                 if now is not None and now == other.version:
                     circumstances |= UNCOUNTED << 16
-                    self._compare(alias, row)
+                    same = held is not None and _elements(alias) == _elements(tensor)
+                    self._compare(alias, row, held if same else None)
                 other.version = now
             journal.head[row] |= circumstances
             other.value = value
@@ -301,6 +310,11 @@ class Memory:
         for value in outputs:
             journal.made_at[value] = index
         return index
+
+
+def _elements(tensor: Tensor) -> tuple[int, torch.Size, tuple[int, ...]]:
+    """Alike for tensors of the same elements in memory."""
+    return int(tensor.storage_offset()), tensor.shape, tensor.stride()
 
 
 def _base(tensor: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from gradprobe.capture.memory import Memory
 from gradprobe.capture.module_watch import ModuleWatch
 from gradprobe.capture.patches import Patches
 from gradprobe.capture.quiet_modules import QuietModules
+from gradprobe.capture.saved_hooks import SavedHooks
 from gradprobe.capture.stage_selectors import Selector
 from gradprobe.capture.stage_watch import StageWatch
 from gradprobe.errors import UsageError
@@ -63,6 +64,7 @@ class Recorder:
         self.leaves = LeafWatch(self.journal)
         self.memory = Memory(self.journal, self.leaves, follow_all=bool(leaves))
         self.grad_mode = GradMode(self.journal.stack)
+        self.saved_hooks = SavedHooks(self.journal)
         self.mode = SeeingMode(self.journal, self.grad_mode, self.leaves, self.memory, self.say)
         self.functions = FunctionWatch(self.mode, self.say)
         self.marks = StageWatch(self.mode, self.memory)
@@ -101,6 +103,7 @@ class Recorder:
         _active = self
         patches = self._patches
         self.grad_mode.install(patches)
+        self.saved_hooks.install(patches)
         patches.class_method(torch.autograd.Function, "apply", self.functions.wrap_apply)
         patches.constructor(torch.nn.Parameter, self.functions.wrap_parameter)
         patches.attribute(torch, "from_numpy", self.functions.wrap_from_numpy)

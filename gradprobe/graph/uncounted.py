@@ -199,8 +199,10 @@ class _Search:
         if op in self.data.functions:
             return Need.NONE
         inputs = self.data.inputs(op)
+        hooked = any(first <= op < end for first, end in self.data.trace.hooked)
         live = [v for v in carriers(self.data, op, inputs) if v in self.flow.connected]
-        return max(
+        found = max(
             (need(self.data.trace, op, inputs, wanted, kept) for wanted in dict.fromkeys(live)),
             default=Need.NONE,
         )
+        return min(found, Need.MAYBE) if hooked else found

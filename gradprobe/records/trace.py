@@ -94,6 +94,8 @@ class Trace:
     called_at: Mapping[int, str] = field(default_factory=dict)
     rewrites: Rewrites = field(default_factory=Rewrites)
     overwritten: tuple[Overwritten, ...] = ()
+    # Stretches of ops, first and end, in which the program's own hooks kept what ops save.
+    hooked: tuple[tuple[int, int], ...] = ()
     # What the user asked of stages: by name the denoiser, and whether to look for them at all.
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"

@@ -464,3 +464,36 @@ def test_a_solver_that_writes_past_the_counter_by_design_is_healthy(tmp_path: Pa
     assert run.raised is None
     assert [f for f in run.report.findings if f.code == "GP202"] == []
     assert run.report.verdict == "flows"
+
+
+def test_what_a_checkpoint_computes_again_is_not_called_wrong(tmp_path: Path) -> None:
+    body = """
+        from torch.utils.checkpoint import checkpoint
+
+        def block(x):
+            h = torch.tanh(x)
+            out = h * 3
+            h.data.mul_(0.5)  # <- write
+            return out
+
+        loss = checkpoint(block, 2 * z0, use_reentrant=False).sum()
+    """
+    run = trace(tmp_path, program(body))
+    assert is_right(run)
+    assert found(run) == [("GP202", "note")]
+    assert run.first.certainty == "suspected"
+    assert run.report.verdict == "flows"
+
+
+def test_weights_on_the_way_are_compared_each_for_itself(tmp_path: Path) -> None:
+    body = """
+        scale, shift = w.clone(), w.clone()
+        loss = (z0 * scale * shift).sum()  # <- saved
+        torch._foreach_mul_([scale.data, shift.data], [1.0, 2.0])  # <- write
+    """
+    run = trace(tmp_path, program(body))
+    assert not is_right(run)
+    assert run.first.code == "GP202"
+    assert run.first.certainty == "proven"
+    assert run.is_at(run.first.at, "write")
+    assert run.is_at(run.first.opened_by, "saved")
