@@ -47,13 +47,16 @@ class _Step:
     rebinds: bool
 
 
+Steps = dict[int, tuple[int, _Step]]  # by the value before
+
+
 def uncounted(data: Dataflow, flow: Flow, passed: Pass) -> list[Uncounted]:
-    """In order of time; of the ops on the leaf's way that `passed` ran."""
-    chains = list(_chains(data, passed.at_op))
-    if not chains and not passed.altered:
+    """What spoiled the ops on the leaf's way that `passed` ran: surest first, then by time."""
+    steps = _steps(data, passed.at_op)
+    if not steps and not passed.altered:
         return []
     search = _Search(data, flow, passed)
-    every = [*search.found(chains), *search.outside(passed.altered)]
+    every = [*search.found(steps), *search.outside(passed.altered)]
     return sorted(every, key=lambda one: (-one.need, one.write, one.saver))
 
 
@@ -68,13 +71,13 @@ def through_data(data: Dataflow, write: int) -> bool:
     return bool(inputs) and _source_of(data, _origins(data), inputs[0], whole=False) is not None
 
 
-def _chains(data: Dataflow, until: int) -> Iterator[list[_Step]]:
-    """For every value that was lost to an uncounted write: that write, and those that followed."""
+def _steps(data: Dataflow, until: int) -> Steps:
+    """Every value that was lost to an uncounted write: what took its place, and the write."""
     trace = data.trace
     rewrites, at = trace.rewrites, trace.values.at
     nameless = any(c.kind is Kind.DETACH and c.name == _DATA for c in trace.ops.callees)
     origins = _origins(data) if nameless else {}
-    steps: dict[int, tuple[int, _Step]] = {}  # by the value before
+    steps: Steps = {}
     for value, before in zip(rewrites.value, rewrites.before, strict=True):
         op = at[value]
         if not 0 <= op < until:
@@ -88,13 +91,16 @@ def _chains(data: Dataflow, until: int) -> Iterator[list[_Step]]:
             source = _source_of(data, origins, before, whole=True)
             if source is not None and source not in steps:
                 steps[source] = -1, _Step(op, op, source, rebinds=False)
-    for first in steps:
-        chain: list[_Step] = []
-        value = first
-        while value in steps:
-            value, step = steps[value]
-            chain.append(step)
-        yield chain
+    return steps
+
+
+def _chain(steps: Steps, value: int) -> list[_Step]:
+    """The write that took a value, and those that followed."""
+    chain: list[_Step] = []
+    while value in steps:
+        value, step = steps[value]
+        chain.append(step)
+    return chain
 
 
 def _origins(data: Dataflow) -> dict[int, int]:
@@ -135,11 +141,11 @@ class _Search:
             for value in dict.fromkeys(data.inputs(op)):
                 self.users.setdefault(value, []).append(op)
 
-    def found(self, chains: list[list[_Step]]) -> list[Uncounted]:
+    def found(self, steps: Steps) -> list[Uncounted]:
         every: dict[tuple[int, int], Uncounted] = {}
-        for chain in chains:
-            for kept, saver, how in self._savers(chain[0]):
-                one = self._judged(chain, kept, saver, how)
+        for value, (_, step) in steps.items():
+            for kept, saver, how in self._savers(step):
+                one = self._judged(_chain(steps, value), kept, saver, how)
                 if one is not None:
                     every.setdefault((one.write, saver), one)
         return list(every.values())
