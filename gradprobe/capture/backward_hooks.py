@@ -137,6 +137,7 @@ class WatchedPass:
     numbers: NodeNumbers | None = None
     hooks: Sequence[Changed] = ()
     foreign: bool = False
+    altered: tuple[int, ...] = ()
 
 
 def _sound(seen: WatchedPass) -> bool:
@@ -287,6 +288,7 @@ class BackwardWatch:
             where=journal.stack.stack(frame),
             grad_fn=next((t.grad_fn.name() for t in roots if t.grad_fn is not None), None),
             retained=bool(args[1]) if len(args) > 1 else False,
+            altered=self.memory.exports.changed(),
         )
         self.passes.append(seen)
         self.mode.passes = len(self.passes)

@@ -47,6 +47,8 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         rewrites=rewrites_of(journal),
         optimizers=tuple(_optimizers(recorder, frames)),
         uses=tuple(_uses(recorder, frames)),
+        overwritten=tuple(recorder.memory.overwritten),
+        hooked=tuple(recorder.saved_hooks.stretches),
         regions=tuple(_region(o, sources, frames) for o in recorder.grad_mode.openings),
         leaves=leaves,
         exits=tuple(recorder.memory.exits),
@@ -154,6 +156,7 @@ def _passes(
                 numbers=seen.numbers,
                 foreign=seen.foreign,
                 hooks=tuple(_change(c, recorder, frames, sources) for c in seen.hooks),
+                altered=seen.altered,
             )
         )
     return found

@@ -19,7 +19,7 @@ from gradprobe.capture.grad_mode import GradMode
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
-from gradprobe.capture.learned import Learned
+from gradprobe.capture.learned import WRITES, Learned
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.op_table import classify
 from gradprobe.capture.raised_ops import raised_op
@@ -45,7 +45,6 @@ from gradprobe.records.tensor import (
 _MANY = (list, tuple)
 _MAY_RETURN_ITS_ARGUMENT = frozenset({Kind.VIEW, Kind.CAST, Kind.SHAPE_ONLY, Kind.HOST})
 _VIEWS = frozenset({Kind.VIEW, Kind.CAST, Kind.DETACH})
-_WRITES = frozenset({Kind.WRITE, Kind.OVERWRITE, Kind.RANDOM})
 _LINEAGE = DERIVED | CONNECTED
 _NEW_LEAF = REQUIRES_GRAD | LEAF | DERIVED | CONNECTED
 _WRAPPERS = 2  # frames of torch's own between user code and an op written in Python
@@ -70,6 +69,7 @@ class SeeingMode(TorchFunctionMode):
         self.leaves = leaves
         self.memory = memory
         self.table = journal.identity.table
+        self.split = journal.identity.split
         self.sites = journal.stack.sites
         self.known: dict[Any, Learned] = {}
         self.inside = 0  # depth of custom autograd.Function forwards
@@ -99,8 +99,11 @@ class SeeingMode(TorchFunctionMode):
                 if not self.pauses:
                     self.failed(learned, args, kwargs, error, _getframe(1))
                 raise
-        if learned.leaf:
-            return self.leaf_call(func, learned, args, kwargs)
+        if learned.apart:
+            if learned.leaf:
+                return self.leaf_call(func, learned, args, kwargs)
+            if args and (self.split or learned.rebinds):
+                self.memory.will_write(args[0], learned.rebinds)
         try:
             result = func(*args, **kwargs) if kwargs else func(*args)
         except RuntimeError as error:
@@ -219,6 +222,7 @@ class SeeingMode(TorchFunctionMode):
         elif learned.indexes:
             self.memory.viewed(args[0], result)
         if written:
+            self.memory.before.clear()
             for tensor in written:
                 self.memory.wrote(tensor, index)
 
@@ -239,7 +243,7 @@ class SeeingMode(TorchFunctionMode):
                 at = len(self.journal.head)
                 self.memory.left(at, learned.attribute, inputs, args, result)
             return
-        if result is None and kind in _WRITES and args:
+        if result is None and kind in WRITES and args:
             result = args[0]  # `x[i] = y`, `x.data = y` and `_foreach_mul_` return nothing
         for tensor in _tensors(result):
             self.produced(kind, tensor, flags, outputs, frame)
@@ -325,10 +329,12 @@ class SeeingMode(TorchFunctionMode):
         if not args:
             return
         if learned.rebinds:
-            self.memory.rebound(*args[:2])
-        elif kind in _WRITES:
+            self.memory.rebound(args[0], args[1], index, learned.attribute != "set_")
+        elif kind in WRITES:
             for tensor in _tensors(args[0]):
                 self.memory.wrote(tensor, index)
+        elif learned.attribute == "data.__get__":
+            self.memory.detached(args[0], result)
         elif kind in _VIEWS and isinstance(args[0], Tensor):
             self.memory.viewed(args[0], result)
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
+from gradprobe.capture.torch_internals import version
+
 _TRIES = 256  # to find an element in common; past them the answer is yes
 
 
@@ -25,17 +27,20 @@ class TensorRef(weakref.ref[Tensor]):
     value: int
     storage: int = 0
     in_module: bool = False
+    version: int | None = None  # known where `Identity.split` holds the storage
 
 
 class Identity:
     """The live tensors that were seen, by `id()`; and, for those that share memory, by storage."""
 
-    __slots__ = ("by_storage", "gone", "table")
+    __slots__ = ("by_storage", "gone", "split", "table")
 
     def __init__(self) -> None:
         self.table: dict[int, TensorRef] = {}
         self.by_storage: dict[int, list[TensorRef]] = {}
-        table, by_storage = self.table, self.by_storage
+        # Storages that more than one version counter stands for: `x.data` has its own.
+        self.split: set[int] = set()
+        table, by_storage, split = self.table, self.by_storage, self.split
 
         def gone(ref: Any) -> None:  # a TensorRef; the stub of weakref knows only its base
             key = ref.key
@@ -47,6 +52,7 @@ class Identity:
                     sharing[:] = [other for other in sharing if other is not ref]
                     if not sharing:
                         del by_storage[ref.storage]
+                        split.discard(ref.storage)
 
         self.gone = gone
 
@@ -66,6 +72,16 @@ class Identity:
         if storage:
             ref.storage = storage
             self.by_storage.setdefault(storage, []).append(ref)
+            if storage in self.split:
+                ref.version = version(tensor)
+
+    def count_apart(self, ref: TensorRef) -> None:
+        """From now on watch the version counters on a tensor's memory, each for itself."""
+        if ref.storage and ref.storage not in self.split:
+            self.split.add(ref.storage)
+            for other in self.by_storage[ref.storage]:
+                tensor = other()
+                other.version = None if tensor is None else version(tensor)
 
     def part(self, ref: TensorRef) -> None:
         """Forget which memory a tensor shares: it has moved to another."""
@@ -74,6 +90,7 @@ class Identity:
             sharing[:] = [other for other in sharing if other is not ref]
             if not sharing:
                 del self.by_storage[ref.storage]
+                self.split.discard(ref.storage)
         ref.storage = 0
 
     def sharing(self, tensor: Tensor, ref: TensorRef) -> Iterator[TensorRef]:
@@ -95,6 +112,7 @@ class Identity:
     def clear(self) -> None:
         self.table.clear()
         self.by_storage.clear()
+        self.split.clear()
 
 
 def storage_of(tensor: Tensor) -> int:

@@ -111,10 +111,11 @@ class Journal:
         self.made_at[value] = -1
         return self.identity.add(tensor, value)
 
-    def rewrote(self, tensor: Tensor, before: int, value: int) -> None:
-        """A write gave a tensor another value."""
+    def rewrote(self, tensor: Tensor, before: int, value: int) -> int | None:
+        """A write gave a tensor another value; returns its version counter."""
         now = version(tensor)
         self.rewrites.extend((value, before, -1 if now is None else now))
+        return now
 
     def record_bytes(self) -> int:
         """Memory of the columns, in bytes: numbers in arrays, pointers, and the values' numbers."""

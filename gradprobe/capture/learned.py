@@ -5,12 +5,15 @@ from __future__ import annotations
 from gradprobe.capture.op_table import FIRST_ONLY
 from gradprobe.records.op import Kind
 
+WRITES = frozenset({Kind.WRITE, Kind.OVERWRITE, Kind.RANDOM})
+
 
 class Learned:
     """What is known of one function: resolved once, read at each of its calls."""
 
     __slots__ = (
         "accesses_grad",
+        "apart",
         "attribute",
         "first_only",
         "hooks",
@@ -31,6 +34,7 @@ class Learned:
         # Read at every call: looking up members of an enumeration there is not cheap.
         self.quiet = kind is Kind.QUIET
         self.leaf = kind is Kind.LEAF
+        self.apart = self.leaf or kind in WRITES  # something is done before the call
         self.accesses_grad = attribute.startswith("grad.")
         self.hooks = attribute.startswith("register_")
         self.plain = kind in (Kind.COMPUTE, Kind.SELECT)

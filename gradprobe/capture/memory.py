@@ -6,18 +6,30 @@ import math
 import sys
 import weakref
 from bisect import bisect_right
+from contextlib import suppress
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from gradprobe.capture.contents import Contents
+from gradprobe.capture.exports import SHARING, Exports
 from gradprobe.capture.graph_walk import behind
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
-from gradprobe.capture.torch_internals import has_history
-from gradprobe.records.op import UNTRACKED, Callee, Kind
+from gradprobe.capture.torch_internals import NoSubclasses, has_history, version
+from gradprobe.records.op import UNCOUNTED, UNTRACKED, Callee, Kind
 from gradprobe.records.sampling import Where
-from gradprobe.records.tensor import CONNECTED, DERIVED, HOST, LEAF, PARAMETER, REQUIRES_GRAD
+from gradprobe.records.tensor import (
+    CONNECTED,
+    DERIVED,
+    HOST,
+    LEAF,
+    PARAMETER,
+    REQUIRES_GRAD,
+    Overwritten,
+)
 from gradprobe.records.trace import Exit, Reentry
 
 _ALIAS = Callee("write through shared memory", Kind.ALIAS)
@@ -32,12 +44,16 @@ class Memory:
     __slots__ = (
         "_arrays",
         "_lists",
+        "before",
+        "contents",
         "exits",
+        "exports",
         "follow_all",
         "journal",
         "leaves",
         "met_as",
         "numbers",
+        "overwritten",
         "reentries",
         "unseen",
     )
@@ -55,6 +71,11 @@ class Memory:
         # A Python number that left, by its value: exact, so a coincidence is out of the question
         # for all but the round ones, which are not kept.
         self.numbers: dict[float, int] = {}
+        self.contents = Contents()
+        self.exports = Exports(journal.identity, self.contents)
+        # What the tensors on the memory that is written hold before that, by their `id()`.
+        self.before: dict[int, int | None] = {}
+        self.overwritten: list[Overwritten] = []
         self._lists: dict[int, tuple[tuple[Any, ...], int]] = {}
         self._arrays: list[tuple[int, int, weakref.ref[Any], int]] = []
 
@@ -83,6 +104,7 @@ class Memory:
         if twin is not None:
             self._pseudo(_VIEW, place, [twin.value], [ref.value])
             journal.identity.share(tensor, ref)
+            journal.identity.count_apart(ref)
         elif self._arrays:
             self.came_back(tensor, ref.value, place)
         return ref
@@ -118,12 +140,63 @@ class Memory:
                 if not ref.storage:
                     self.journal.identity.share(item, ref)
 
+    def detached(self, first: Tensor, result: Any) -> None:
+        """`x.data`: a view with a version counter of its own."""
+        self.viewed(first, result)
+        ref = self.journal.identity.table.get(id(result))
+        if ref is not None:
+            self.journal.identity.count_apart(ref)
+
+    def will_write(self, tensor: Any, rebinds: bool) -> None:
+        """The next op writes a tensor: what it holds is noted if a write to it may go uncounted."""
+        self.before.clear()
+        table = self.journal.identity.table
+        with suppress(Exception), NoSubclasses():  # then it is unknown what the write changed
+            for one in tensor if isinstance(tensor, list | tuple) else (tensor,):
+                ref = table.get(id(one))
+                if ref is not None:
+                    self._note(one, ref, rebinds)
+
+    def _note(self, tensor: Tensor, ref: TensorRef, rebinds: bool) -> None:
+        identity = self.journal.identity
+        if rebinds:
+            if tensor.is_contiguous():
+                self.before[id(tensor)] = self.contents.of(tensor)
+        elif ref.storage in identity.split:
+            others = list(identity.sharing(tensor, ref))
+            if others or not tensor.requires_grad:
+                held = self.before[id(tensor)] = self.contents.of(tensor)
+                for alias in (other() for other in others):
+                    if alias is not None:
+                        same = _elements(alias) == _elements(tensor)
+                        self.before[id(alias)] = held if same else self.contents.of(alias)
+
+    def _compare(self, tensor: Tensor, op: int, held: int | None = None) -> int | None:
+        """What the write since `will_write`, by the row `op`, did to a tensor: what it holds.
+
+        `held` is that, where it is known.
+        """
+        before = self.before.get(id(tensor))
+        if before is None:
+            return None
+        with suppress(Exception):
+            held = self.contents.of(tensor) if held is None else held
+            if held is not None:
+                self.overwritten.append(Overwritten(op, before, held))
+        return held
+
     def wrote(self, tensor: Tensor, index: int) -> None:
         """A write reached every live alias whose memory overlaps: each gets a new value."""
         journal = self.journal
         ref = journal.identity.table.get(id(tensor))
         if ref is None or not ref.storage:
             return
+        if self.exports.latest:
+            self.exports.written(ref.storage)
+        split, held = ref.storage in journal.identity.split, None
+        if split:
+            held = self._compare(tensor, index)
+            ref.version = version(tensor)
         for other in journal.identity.sharing(tensor, ref):
             alias = other()
             if alias is None:
@@ -139,18 +212,30 @@ class Memory:
             circumstances = journal.head[index] >> 16 << 16  # as the write's own
             if _base(alias) is not _base(tensor):
                 circumstances |= UNTRACKED << 16
+            now = journal.rewrote(alias, old, value)
+            if split:
+                if now is not None and now == other.version:
+                    circumstances |= UNCOUNTED << 16
+                    same = held is not None and _elements(alias) == _elements(tensor)
+                    self._compare(alias, row, held if same else None)
+                other.version = now
             journal.head[row] |= circumstances
             other.value = value
-            journal.rewrote(alias, old, value)
             if flags & LEAF:
                 self.leaves.written(old, value)
 
-    def rebound(self, tensor: Tensor, source: Any) -> None:
+    def rebound(self, tensor: Tensor, source: Any, index: int, uncounted: bool) -> None:
         """`x.data = y`: x is now on y's memory, and no longer on its own."""
-        ref = self.journal.identity.table.get(id(tensor))
+        identity = self.journal.identity
+        ref = identity.table.get(id(tensor))
         if ref is not None and isinstance(source, Tensor):
-            self.journal.identity.part(ref)
+            if uncounted:
+                self.journal.head[index] |= UNCOUNTED << 16
+            if tensor.is_contiguous():
+                self._compare(tensor, index)
+            identity.part(ref)
             self.viewed(source, tensor)
+            identity.count_apart(ref)
 
     def left(
         self, op: int, through: str, inputs: list[int], args: tuple[Any, ...], result: Any
@@ -159,6 +244,8 @@ class Memory:
         number = len(self.exits)
         value = inputs[0]
         self.exits.append(Exit(op, value, through))
+        if through in SHARING:
+            self.exports.left(number, args[0])
         if isinstance(result, float) and math.isfinite(result) and not (result * 64).is_integer():
             self.numbers[result] = number
         elif isinstance(result, list) and result:
@@ -223,6 +310,11 @@ class Memory:
         for value in outputs:
             journal.made_at[value] = index
         return index
+
+
+def _elements(tensor: Tensor) -> tuple[int, torch.Size, tuple[int, ...]]:
+    """Alike for tensors of the same elements in memory."""
+    return int(tensor.storage_offset()), tensor.shape, tensor.stride()
 
 
 def _base(tensor: Tensor) -> Tensor:

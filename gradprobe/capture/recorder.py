@@ -30,6 +30,7 @@ from gradprobe.capture.optimizer_refusals import OptimizerRefusals
 from gradprobe.capture.optimizer_watch import OptimizerWatch
 from gradprobe.capture.patches import Patches
 from gradprobe.capture.quiet_modules import QuietModules
+from gradprobe.capture.saved_hooks import SavedHooks
 from gradprobe.capture.stage_selectors import Selector
 from gradprobe.capture.stage_watch import StageWatch
 from gradprobe.errors import UsageError
@@ -72,6 +73,7 @@ class Recorder:
         self.grad_mode = GradMode(self.journal.stack)
         seeing = NumericMode if numerics == "nodes" else SeeingMode
         self.mode = seeing(self.journal, self.grad_mode, self.leaves, self.memory, self.say)
+        self.saved_hooks = SavedHooks(self.journal)
         self.functions = FunctionWatch(self.mode, self.say)
         self.marks = StageWatch(self.mode, self.memory)
         self.stages = self.marks.stages
@@ -120,6 +122,7 @@ class Recorder:
         _active = self
         patches = self._patches
         self.grad_mode.install(patches)
+        self.saved_hooks.install(patches)
         patches.class_method(torch.autograd.Function, "apply", self.functions.wrap_apply)
         patches.constructor(torch.nn.Parameter, self.functions.wrap_parameter)
         patches.attribute(torch, "from_numpy", self.functions.wrap_from_numpy)

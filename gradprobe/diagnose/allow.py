@@ -35,7 +35,7 @@ class Allowed:
         """Whether the finding is meant: by its cause, or by where gradient was lost without one."""
         if finding.code != self.code:
             return False
-        cause = finding.opened_by or finding.at
+        cause = finding.cause
         file = f"/{cause.file.replace(os.sep, '/')}"
         if self.place is not None and not file.endswith(f"/{self.place}"):
             return False

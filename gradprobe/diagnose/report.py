@@ -21,6 +21,7 @@ from gradprobe.graph.view import View
 from gradprobe.records.report import (
     SEVERITIES,
     VERDICTS,
+    WRONG,
     Cost,
     Counts,
     Finding,
@@ -185,9 +186,11 @@ def _headline(
     leaf, name = leaves[0].name, root.name if root else "the root"
     if verdict == "flows" and (not findings or findings[0].severity == "note"):
         return f"flows: gradient of {name} reaches {leaf}, and no way to it is cut"
+    wrong = bool(findings) and findings[0].code in WRONG and findings[0].severity == "error"
+    alive = f"gradient reaches {leaf}, " + ("and is wrong" if wrong else "but not along every way")
     what = {
         "flows": _to_no_effect(name, findings),
-        "partial": in_calls or f"gradient reaches {leaf}, but not along every way",
+        "partial": alive if wrong else (in_calls or alive),
         "broken": f"no gradient reaches {leaf}",
         "zero": f"{leaf}'s gradient is exactly zero",
         "nonfinite": f"{leaf}'s gradient is not finite",
@@ -196,7 +199,6 @@ def _headline(
     if not findings:
         return f"{verdict}: {what}"
     first = findings[0]
-    cause = first.opened_by or first.at
-    where = f"{os.path.basename(cause.file)}:{cause.line}"
+    where = f"{os.path.basename(first.cause.file)}:{first.cause.line}"
     accepted = " (allowed)" if first.allowed else ""
     return f"{verdict}: {what}; {first.code} {first.name}{accepted} at {where}: {first.message}"

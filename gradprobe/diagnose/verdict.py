@@ -8,11 +8,11 @@ from gradprobe.diagnose.calls import Through, loss_in
 from gradprobe.diagnose.hooks import spoiled
 from gradprobe.graph.view import View
 from gradprobe.records.op import Kind
-from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers, Verdict
+from gradprobe.records.report import VERDICTS, WRONG, Complete, Finding, Layer, Layers, Verdict
 
 _NO_GRAD = "does not require grad"
-# Findings that are about no way of the gradient: torch stopped, or nobody knows.
-_OF_NO_WAY = frozenset({"GP114", "GP302", "GP201", "GP203", "GP204", "GP205"})
+# Findings that are about no way of the gradient: torch stopped, it is wrong, or nobody knows.
+_OF_NO_WAY = frozenset({"GP114", "GP302", "GP201", "GP202", "GP203", "GP204", "GP205"})
 # Findings about what is done with a gradient that arrived.
 OF_THE_UPDATE = frozenset({"GP401", "GP402", "GP403", "GP404"})
 
@@ -54,7 +54,7 @@ def layers_of(
 ) -> Layers:
     """Connected, complete, healthy: each with the sentence that says why."""
     complete = _complete(view, findings, calls)
-    return Layers(_connected(view), complete, _healthy(view, verdict))
+    return Layers(_connected(view), complete, _healthy(view, findings, verdict))
 
 
 def _connected(view: View) -> Layer:
@@ -102,7 +102,7 @@ def _complete(view: View, findings: Sequence[Finding], calls: Sequence[Through])
     return Complete("yes", "every way that was seen carries gradient")
 
 
-def _healthy(view: View, verdict: Verdict) -> Layer:
+def _healthy(view: View, findings: Sequence[Finding], verdict: Verdict) -> Layer:
     grad = view.grad
     if grad is None:
         return Layer("unknown", "there is no gradient to look at")
@@ -113,4 +113,8 @@ def _healthy(view: View, verdict: Verdict) -> Layer:
         return Layer("no", f"{grad.nonfinite} elements of the gradient are NaN or Inf")
     if verdict == "zero":
         return Layer("no", "the gradient is exactly zero everywhere")
-    return Layer("yes", f"finite, norm {grad.norm:.3g}, {grad.zero_fraction:.0%} zeros")
+    size = f"finite, norm {grad.norm:.3g}, {grad.zero_fraction:.0%} zeros"
+    wrong = [f for f in findings if f.code in WRONG and f.severity == "error"]
+    if any(f.certainty == "proven" for f in wrong):
+        return Layer("no", f"{size}, and wrong: computed from values that were written over")
+    return Layer("unknown", f"{size}, and perhaps wrong") if wrong else Layer("yes", size)

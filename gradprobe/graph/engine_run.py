@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from gradprobe.graph.dataflow import Dataflow
 from gradprobe.graph.flow import carriers, has_history
+from gradprobe.graph.saves import saves
 from gradprobe.records.backward import Pass
-from gradprobe.records.op import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,27 +102,7 @@ def _saves(data: Dataflow, value: int, earlier: EngineRun, later: EngineRun) -> 
         if not (earlier.goes_through(data, value) and later.goes_through(data, value)):
             continue
         op = data.producer[value]
-        if op < 0 or saves(data, op):
+        if op < 0 or saves(data.trace, op):
             return True
         waiting.extend(carriers(data, op, data.inputs(op)))
     return False
-
-
-# Ops whose derivative needs no tensor, beside views and casts. Underscores are left off.
-_NAMES = (
-    "add radd iadd sub subtract rsub isub neg negative sum mean cat concat concatenate stack "
-    "hstack vstack clone copy repeat tile roll flip cumsum diff pad interpolate round floor ceil "
-    "trunc sign zero"
-)
-_SAVES_NOTHING = frozenset(_NAMES.split())
-
-
-def saves(data: Dataflow, op: int) -> bool:
-    """Whether the node of an op may have saved tensors, which the engine frees when it has run."""
-    callee = data.trace.ops.callee_of(op)
-    name = callee.name.rsplit(".", 1)[-1].strip("_")
-    if name == "getitem":  # a slice is a view; an index or a mask is saved
-        return len(data.trace.ops.inputs_of(op)) > 1
-    if callee.kind in (Kind.VIEW, Kind.CAST, Kind.ALIAS):
-        return "dropout" in name
-    return name not in _SAVES_NOTHING

@@ -11,7 +11,7 @@ from gradprobe.graph.landmarks import DENOISED
 from gradprobe.graph.points import Point, points_of, state_of, turn_at, users_of
 from gradprobe.graph.view import Break, View
 from gradprobe.records.picture import Box, State
-from gradprobe.records.report import Finding
+from gradprobe.records.report import WRONG, Finding
 from gradprobe.records.sampling import ModuleCall
 
 _AROUND = 2  # ops drawn on either side of a cut, as far as the next named point
@@ -50,6 +50,8 @@ class Cause:
 def cause_of(found: Break, findings: Sequence[Finding]) -> Cause:
     """The finding that explains a break: by its own line, or by the stretch that it lies in."""
     for number, finding in enumerate(findings):
+        if finding.code in WRONG:
+            continue
         if (finding.at.file, finding.at.line) == (found.at.file, found.at.line):
             return _cause(finding, number)
     opened = found.region.opened_by if found.region is not None else None
@@ -63,7 +65,7 @@ def cause_of(found: Break, findings: Sequence[Finding]) -> Cause:
 
 def _cause(finding: Finding, number: int) -> Cause:
     """`GP102 sampling.py:117`: the line that is to blame, wherever the first op was lost."""
-    at = finding.opened_by or finding.at
+    at = finding.cause
     label = f"{finding.code} {os.path.basename(at.file)}:{at.line}"
     return Cause(label, number, meant=finding.severity == "note")
 

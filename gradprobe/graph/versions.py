@@ -9,7 +9,7 @@ from math import prod
 from gradprobe.graph.dataflow import Dataflow
 from gradprobe.graph.flow import has_history
 from gradprobe.graph.saves import keeps_input, keeps_result, node_of
-from gradprobe.records.op import GRAD_OFF, INSIDE_FUNCTION, Kind
+from gradprobe.records.op import GRAD_OFF, INSIDE_FUNCTION, UNCOUNTED, Kind
 from gradprobe.records.tensor import REQUIRES_GRAD
 
 _SHARES = frozenset({Kind.VIEW, Kind.DETACH, Kind.CAST, Kind.SELECT})
@@ -132,15 +132,23 @@ class _Search:
                 yield current
             near = []
             made = self.data.trace.values.at[current]
-            if made >= 0 and ops.callee_of(made).kind in _SHARES:
+            if made >= 0 and self._shares(made):
                 near += list(ops.inputs_of(made)[:1])
             for op in self.users.get(current, ()):
                 first = ops.inputs_of(op)[:1]
-                if op < until and ops.callee_of(op).kind in _SHARES and current in first:
+                if op < until and self._shares(op) and current in first:
                     near += list(ops.outputs_of(op))
             new = [v for v in near if v not in seen]
             seen.update(new)
             waiting += new
+
+    def _shares(self, op: int) -> bool:
+        """Whether the result may lie on the input's memory and have its version counter."""
+        ops = self.data.trace.ops
+        callee = ops.callee_of(op)
+        if callee.kind is Kind.ALIAS:  # the same tensor, after a write that it did not count
+            return bool(ops.flags_of(op) & UNCOUNTED)
+        return callee.kind in _SHARES and callee.name != "Tensor.data"
 
     def _is_shape(self, value: int) -> bool:
         return self.data.trace.values.describe(value).shape == self.wanted.shape

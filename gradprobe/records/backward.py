@@ -76,6 +76,8 @@ class Pass:
     numbers: NodeNumbers | None = None  # of every node, where they were asked for
     hooks: tuple[HookChange, ...] = ()
     foreign: bool = False
+    # Exits whose memory was changed since, before this pass, by no op that was seen.
+    altered: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ GRAD_OFF: Final = 1
 INFERENCE: Final = 2
 INSIDE_FUNCTION: Final = 4  # within the forward of a custom autograd.Function
 UNTRACKED: Final = 8  # a write that reached a tensor of which autograd knows no view: `x.data`
+UNCOUNTED: Final = 16  # a write that the tensor's version counter did not count
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from gradprobe.records.picture import Picture
 from gradprobe.records.source import Frame, Related
@@ -157,6 +157,11 @@ class DenoiserCall:
     left: Mapping[str, Answer]
 
 
+# Findings of a gradient that arrives, and is another than the program's: `at` is a write, and
+# `opened_by` the op that had saved what was written.
+WRONG: Final = frozenset({"GP202"})
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One place where gradient was lost or went wrong, however often it did so.
@@ -179,6 +184,14 @@ class Finding:
     count: int = 1
     verified: bool | None = None
     allowed: bool = False
+
+    @property
+    def cause(self) -> Frame:
+        """The line to blame: what opened the break, or the place itself.
+
+        What had saved a tensor that was overwritten is not to blame.
+        """
+        return self.at if self.opened_by is None or self.code in WRONG else self.opened_by
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
+from math import prod
 from typing import Final
 
 # What is known of one value, as bits.
@@ -46,8 +47,24 @@ class ValueTable:
     def describe(self, value: int) -> TensorMeta:
         return self.metas[self.meta[value]]
 
+    def elements(self, value: int) -> int:
+        return prod(self.describe(value).shape)
+
     def has(self, value: int, bits: int) -> bool:
         return bool(self.flags[value] & bits)
+
+
+@dataclass(frozen=True, slots=True)
+class Overwritten:
+    """What a write did to one tensor on memory that more than one version counter stands for.
+
+    `op` is the write's row, or of another tensor than the one written the row that says it was
+    reached. `before` and `after` are checksums, alike where every element was left as it was.
+    """
+
+    op: int
+    before: int
+    after: int
 
 
 @dataclass(frozen=True, slots=True)

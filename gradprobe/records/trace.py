@@ -13,7 +13,7 @@ from gradprobe.records.optimizer import GradUse, Optimizer
 from gradprobe.records.report import Environment
 from gradprobe.records.sampling import LeafMark, ModuleCall, StageMark, Tick, Where
 from gradprobe.records.source import Frame
-from gradprobe.records.tensor import Rewrites, ValueTable
+from gradprobe.records.tensor import Overwritten, Rewrites, ValueTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,9 @@ class Trace:
     rewrites: Rewrites = field(default_factory=Rewrites)
     optimizers: tuple[Optimizer, ...] = ()
     uses: tuple[GradUse, ...] = ()  # of leaves' gradients, in order of time
+    overwritten: tuple[Overwritten, ...] = ()
+    # Stretches of ops, first and end, in which the program's own hooks kept what ops save.
+    hooked: tuple[tuple[int, int], ...] = ()
     # What the user asked of stages: by name the denoiser, and whether to look for them at all.
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text as Line
 
-from gradprobe.records.report import Certainty, Finding, Leaf, Report, Severity, Verdict
+from gradprobe.records.report import WRONG, Certainty, Finding, Leaf, Report, Severity, Verdict
 from gradprobe.render.page import Page
 from gradprobe.render.plain import cropped, tensor, visible
 from gradprobe.render.stage_section import show_stages
@@ -101,9 +101,10 @@ def _finding(page: Page, finding: Finding) -> None:
     page.paragraph(_when(finding), "dim")
     cause = finding.opened_by
     if cause is not None and cause != finding.at:
-        page.place(cause, "cause -->")
+        page.place(cause, "saved at -->" if finding.code in WRONG else "cause -->")
         page.source(cause, style)
-    page.place(finding.at, "-->" if cause in (None, finding.at) else "lost at -->")
+    word = "written at -->" if finding.code in WRONG else "lost at -->"
+    page.place(finding.at, "-->" if cause in (None, finding.at) else word)
     page.source(finding.at, style)
     page.paragraph(finding.message)
     for related in finding.related[:_MOST_RELATED]:

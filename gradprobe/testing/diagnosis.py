@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from gradprobe.errors import UsageError
-from gradprobe.records.report import Finding, Leaf, Report, Stage
+from gradprobe.records.report import WRONG, Finding, Leaf, Report, Stage
 
 
 def lost(report: Report, leaf: Leaf, picture_dir: Path | None) -> list[str]:
@@ -32,7 +32,8 @@ def diagnosis(report: Report, leaf: str, picture_dir: Path | None) -> list[str]:
 def fact(finding: Finding) -> str:
     """One finding: its code, where gradient was lost, where that was caused, and why."""
     cause = finding.opened_by
-    opened = f", opened by {cause.place}" if cause is not None else ""
+    word = "saved" if finding.code in WRONG else "opened"
+    opened = f", {word} by {cause.place}" if cause is not None else ""
     allowed = " (allowed)" if finding.allowed else ""
     title = f"{finding.code} {finding.name}{allowed}"
     return f"{title} at {finding.at.place}{opened}: {finding.message}"

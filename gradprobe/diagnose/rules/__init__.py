@@ -16,6 +16,7 @@ RULES: dict[str, str] = {
     "GP109": "gradprobe.diagnose.rules.gp109_leaf_unused",
     "GP108": "gradprobe.diagnose.rules.gp108_leaf_not_tracking",
     "GP201": "gradprobe.diagnose.rules.gp201_saved_tensor_overwritten",
+    "GP202": "gradprobe.diagnose.rules.gp202_silent_overwrite",
     "GP204": "gradprobe.diagnose.rules.gp204_leaf_written_in_place",
     "GP302": "gradprobe.diagnose.rules.gp302_nonfinite_gradient",
     "GP305": "gradprobe.diagnose.rules.gp305_low_precision_underflow",

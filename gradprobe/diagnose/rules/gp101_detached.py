@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradprobe.diagnose.rule import Draft
+from gradprobe.graph.uncounted import left_as_it_was
 from gradprobe.graph.view import Break, View
 from gradprobe.records.op import Kind
 
@@ -48,7 +49,11 @@ loss.backward()
 
 
 def check(view: View) -> Iterator[Draft]:
-    """Every `.detach()` or `.data` on the way from leaf to root."""
+    """Every `.detach()` or `.data` on the way from leaf to root; those that do no harm last."""
+    yield from sorted(_drafts(view), key=lambda draft: draft.severity == "note")
+
+
+def _drafts(view: View) -> Iterator[Draft]:
     for found in view.breaks:
         if found.kind is not Kind.DETACH:
             continue
@@ -61,6 +66,16 @@ def check(view: View) -> Iterator[Draft]:
                 message=f"a straight-through estimator detaches the difference of {how}: "
                 "gradient passes around it by design",
                 fix="nothing to do: this is how a straight-through estimator works",
+            )
+            continue
+        if _changed_nothing(view, found):
+            yield Draft(
+                of=found,
+                at=found.at,
+                severity="note",
+                message=f"what was written through {how} left every element as it was: "
+                f"{view.leaf.name}'s gradient is the same without it",
+                fix="nothing to do unless another run changes an element: write to a new tensor",
             )
             continue
         yield Draft(
@@ -82,3 +97,25 @@ def _straight_through(view: View, found: Break) -> bool:
         and any(v in subtracted and v in view.flow.connected for v in view.data.inputs(user))
         for user in view.users(found.cut.result)
     )
+
+
+def _changed_nothing(view: View, found: Break) -> bool:
+    """`x.data.clamp_(-1, 1)` with all of x in there: the way on is through x itself."""
+    ops, wrote = view.trace.ops, False
+    seen, waiting = set(), [found.cut.result]
+    while waiting:
+        value = waiting.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        for op in view.users(value):
+            kind, inputs = ops.callee_of(op).kind, ops.inputs_of(op)
+            if kind in (Kind.WRITE, Kind.OVERWRITE):
+                other = [v for v in inputs if v != value and v in view.flow.between]
+                if other or not left_as_it_was(view.data, op):
+                    return False
+                wrote = True
+            elif kind not in (Kind.VIEW, Kind.ALIAS):
+                return False
+            waiting += [v for v in view.data.outputs(op) if v not in view.flow.connected]
+    return wrote
