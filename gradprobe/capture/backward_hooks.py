@@ -16,7 +16,13 @@ from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.graph_walk import GraphWalk, raw_graph
 from gradprobe.capture.leaf_watch import LeafWatch, WatchedLeaf
 from gradprobe.capture.memory import Memory
-from gradprobe.capture.torch_internals import NoSubclasses, in_transform, node_counter
+from gradprobe.capture.torch_internals import (
+    NoSubclasses,
+    aside,
+    in_transform,
+    node_counter,
+)
+from gradprobe.capture.value_stats import Number, as_number
 from gradprobe.records.backward import Measured
 from gradprobe.records.op import Callee, Kind
 from gradprobe.records.report import GradStats
@@ -123,6 +129,7 @@ class WatchedPass:
     edges: int | None = None
     measured: dict[int, Measured] = field(default_factory=dict)
     retained: bool = False
+    root_value: Number | None = None
 
 
 class Search(Protocol):
@@ -195,6 +202,9 @@ class BackwardWatch:
                 handle.remove()
             for value, numbers in measured.items():
                 seen.reached[value] = None if numbers is None else as_stats(numbers)
+            if isinstance(seen.root_value, Tensor):
+                with aside():
+                    seen.root_value = float(seen.root_value)
             if self.search is not None and stages:
                 seen.measured = self.search.measured(stages)
             self.mode.pauses -= 1
@@ -221,6 +231,8 @@ class BackwardWatch:
             retained=bool(args[1]) if len(args) > 1 else False,
         )
         self.passes.append(seen)
+        if len(roots) == 1 and roots[0].numel() == 1:
+            seen.root_value = as_number(roots[0])
         seen.nodes, seen.edges = self.walk.count(roots)
         if self.walk.cut_off:
             self.say(

@@ -126,6 +126,7 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
                 edges=seen.edges,
                 measured=dict(seen.measured),
                 retained=seen.retained,
+                root_value=None if seen.root_value is None else float(seen.root_value),
             )
         )
     return found

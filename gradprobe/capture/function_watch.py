@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from gradprobe.capture.function_mode import SeeingMode
-from gradprobe.capture.torch_internals import NoSubclasses, node_counter
+from gradprobe.capture.torch_internals import HANDS_ON, NoSubclasses, node_counter
 from gradprobe.records.op import GRAD_OFF, INSIDE_FUNCTION, Callee, Kind
 from gradprobe.records.tensor import CONNECTED, DERIVED, HOST, LEAF, PARAMETER, REQUIRES_GRAD
 
 _PARAMETER = Callee("torch.nn.Parameter", Kind.PARAMETER)
+_MODULE_HOOK = Callee("a module's backward hook", Kind.VIEW)
 _FROM_NUMPY = Callee("torch.from_numpy", Kind.HOST)
 
 
@@ -55,7 +56,8 @@ class FunctionWatch:
             place = mode.journal.stack.place(frame)
             inner_from = len(mode.journal.head)
             with NoSubclasses():
-                explicit = [mode.memory.meet(a, place).value for a in args if isinstance(a, Tensor)]
+                tensors = [a for a in args if isinstance(a, Tensor)]
+                explicit = [mode.memory.meet(tensor, place).value for tensor in tensors]
             mode.inside += 1
             try:
                 result = original(cls, *args, **kwargs)
@@ -63,7 +65,10 @@ class FunctionWatch:
                 mode.inside -= 1
             try:
                 with NoSubclasses():
-                    self.applied(cls, explicit, inner_from, result, place)
+                    if cls is HANDS_ON:
+                        self.handed_on(tensors, explicit, result, place)
+                    else:
+                        self.applied(cls, explicit, inner_from, result, place)
             except Exception as fault:  # never the program's to bear
                 self.say(f"{cls.__name__}.apply was not recorded: {fault!r}")
             return result
@@ -114,6 +119,22 @@ class FunctionWatch:
         self.calls.append(call)
         if nodes and flags & CONNECTED:
             self.watch_backward(nodes[0], call)
+
+    def handed_on(
+        self, arguments: list[Tensor], values: list[int], results: tuple[Tensor, ...], place: int
+    ) -> None:
+        """Each result is a view of the argument in its position, and of no other."""
+        journal = self.mode.journal
+        callee = journal.callee(_MODULE_HOOK)
+        circumstances = INSIDE_FUNCTION if self.mode.inside else 0
+        for argument, before, tensor in zip(arguments, values, results, strict=True):
+            flags = journal.flags[before] & DERIVED
+            if tensor.requires_grad:
+                flags |= REQUIRES_GRAD | journal.flags[before] & CONNECTED
+            value = journal.new_value(tensor, flags)
+            journal.identity.add(tensor, value)
+            journal.row(callee, circumstances, 0, place, node_counter(), [before], [value])
+            self.mode.memory.viewed(argument, tensor)
 
     def watch_backward(self, node: Any, call: WatchedFunction) -> None:
         """Learn for which wanted argument the backward gives None."""

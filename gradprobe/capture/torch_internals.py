@@ -12,6 +12,7 @@ import torch.autograd
 from torch import Tensor
 from torch import overrides as _overrides_module
 from torch.nn.modules import module as _module
+from torch.nn.modules._functions import BackwardHookFunction
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -58,6 +59,10 @@ def has_numbers(tensor: Tensor) -> bool:
         # An emptied storage, as sharded parameters have it.
         and tensor.untyped_storage().size() > 0
     )
+
+
+# The custom Function by which torch hooks a module's backward: it hands on what it is given.
+HANDS_ON: Any = BackwardHookFunction
 
 
 # The module whose `_engine_run_backward` both `backward` and `grad` call.

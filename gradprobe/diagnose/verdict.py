@@ -35,11 +35,15 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def layers_of(
-    view: View, findings: Sequence[Finding], verdict: Verdict, calls: Sequence[Through]
+    view: View,
+    findings: Sequence[Finding],
+    verdict: Verdict,
+    calls: Sequence[Through],
+    converged: bool = False,
 ) -> Layers:
     """Connected, complete, healthy: each with the sentence that says why."""
     complete = _complete(view, findings, calls)
-    return Layers(_connected(view), complete, _healthy(view, verdict))
+    return Layers(_connected(view), complete, _healthy(view, verdict, converged))
 
 
 def _connected(view: View) -> Layer:
@@ -86,7 +90,7 @@ def _complete(view: View, findings: Sequence[Finding], calls: Sequence[Through])
     return Complete("yes", "every way that was seen carries gradient")
 
 
-def _healthy(view: View, verdict: Verdict) -> Layer:
+def _healthy(view: View, verdict: Verdict, converged: bool) -> Layer:
     grad = view.grad
     if grad is None:
         return Layer("unknown", "there is no gradient to look at")
@@ -94,4 +98,11 @@ def _healthy(view: View, verdict: Verdict) -> Layer:
         return Layer("no", f"{grad.nonfinite} elements of the gradient are NaN or Inf")
     if verdict == "zero":
         return Layer("no", "the gradient is exactly zero everywhere")
-    return Layer("yes", f"finite, norm {grad.norm:.3g}, {grad.zero_fraction:.0%} zeros")
+    numbers = f"finite, norm {grad.norm:.3g}, {grad.zero_fraction:.0%} zeros"
+    if converged:
+        return Layer(
+            "yes",
+            f"{numbers}, until {view.root_name} was at its lowest; exactly zero from then on, "
+            "as nothing was left to improve",
+        )
+    return Layer("yes", numbers)

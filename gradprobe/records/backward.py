@@ -28,7 +28,8 @@ class Pass:
     all leaves. `at_op` is how many ops had been seen. `reached` maps a leaf's value at that moment
     to its gradient's statistics, or to None where no gradient arrived. `measured` holds values
     whose nodes were found in the graph when the pass began. `raised` is torch's message.
-    `retained` says that the graph was to be kept.
+    `retained` says that the graph was to be kept. `root_value` is the number that a root of one
+    element held.
     """
 
     how: Literal["backward", "grad"]
@@ -46,6 +47,7 @@ class Pass:
     # (nodes are counted only up to a bound; None says the graph was larger)
     measured: Mapping[int, Measured] = field(default_factory=dict)
     retained: bool = False
+    root_value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
