@@ -25,9 +25,9 @@ for _ in range(40):
     loss.backward()
     losses.append(loss.item())
     if len(losses) == 1:
-        first, where = z0.grad.clone(), z0.detach().clone()
+        gradient, where = z0.grad.clone(), z0.detach().clone()
     optimizer.step()
 print(f"loss {losses[0]:.3f}, then {losses[-1]:.3f}")
 assert losses[0] > 0 and losses[-1] == 0
 assert not z0.grad.any()  # there is nothing left to improve
-check(loss_of, z0, first, at=where, modules=[model, judge])
+check(loss_of, z0, gradient, at=where, modules=[model, judge])
