@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINS := requirements/constraints.txt
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check docs bench clean
+.PHONY: help demo test check docs bench anomaly clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make test    run every test'
 	@echo 'make check   formatting, lint, types, import contracts, sizes, README'
 	@echo 'make bench   what tracing costs, in one interleaved run'
+	@echo 'make anomaly which lines anomaly mode names, and which gradprobe does'
 	@echo 'make docs    write again the pages and pictures made by gradprobe itself'
 	@echo 'make clean   remove what the targets made, the environment included'
 
@@ -63,6 +64,9 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+anomaly: $(READY)
+	$(BIN)/python -m benchmarks.anomaly --save
 
 docs: $(VENV)/.demo
 	$(BIN)/python docs/make_pages.py

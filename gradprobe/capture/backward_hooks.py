@@ -18,8 +18,8 @@ from gradprobe.capture.graph_walk import GraphWalk, raw_graph
 from gradprobe.capture.leaf_watch import LeafWatch, WatchedLeaf
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.node_watch import NodeWatch
-from gradprobe.capture.torch_internals import NoSubclasses, in_transform, node_counter
-from gradprobe.capture.value_stats import on_host
+from gradprobe.capture.torch_internals import NoSubclasses, aside, in_transform, node_counter
+from gradprobe.capture.value_stats import Number, as_number, on_host
 from gradprobe.records.backward import Measured
 from gradprobe.records.numerics import NodeNumbers
 from gradprobe.records.op import Callee, Kind
@@ -138,6 +138,7 @@ class WatchedPass:
     hooks: Sequence[Changed] = ()
     foreign: bool = False
     altered: tuple[int, ...] = ()
+    root_value: Number | None = None
 
 
 def _sound(seen: WatchedPass) -> bool:
@@ -235,6 +236,9 @@ class BackwardWatch:
             arrived = on_host(n for n in measured.values() if n is not None)
             for value, numbers in measured.items():
                 seen.reached[value] = None if numbers is None else as_stats(numbers, arrived)
+            if isinstance(seen.root_value, Tensor):
+                with aside():
+                    seen.root_value = float(seen.root_value)
             if self.search is not None and stages:
                 seen.measured = self.search.measured(stages)
             if self.nodes is not None:
@@ -292,6 +296,8 @@ class BackwardWatch:
         )
         self.passes.append(seen)
         self.mode.passes = len(self.passes)
+        if len(roots) == 1 and roots[0].numel() == 1:
+            seen.root_value = as_number(roots[0])
         seen.nodes, seen.edges = self.walk.count(roots)
         if self.walk.cut_off:
             self.say(

@@ -157,6 +157,7 @@ def _passes(
                 foreign=seen.foreign,
                 hooks=tuple(_change(c, recorder, frames, sources) for c in seen.hooks),
                 altered=seen.altered,
+                root_value=None if seen.root_value is None else float(seen.root_value),
             )
         )
     return found

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from gradprobe.capture.entries import Entries
@@ -117,6 +118,8 @@ class SeeingMode(TorchFunctionMode):
                 self.record(learned, args, kwargs, result, _getframe(1))
         except Exception as fault:
             # A fault of ours may cost the diagnosis, never the program.
+            if any(is_lazy(argument) for argument in args):
+                return result  # a parameter without a shape yet, about to be given one
             self.say(f"{self.journal.callees[learned.number].name} was not recorded: {fault!r}")
         return result
 

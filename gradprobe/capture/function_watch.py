@@ -60,7 +60,8 @@ class FunctionWatch:
             place = mode.journal.stack.place(frame)
             inner_from = len(mode.journal.head)
             with NoSubclasses():
-                explicit = [mode.memory.meet(a, place).value for a in args if isinstance(a, Tensor)]
+                tensors = [a for a in args if isinstance(a, Tensor)]
+                explicit = [mode.memory.meet(tensor, place).value for tensor in tensors]
             mode.inside += 1
             try:
                 result = original(cls, *args, **kwargs)

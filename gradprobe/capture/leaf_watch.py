@@ -11,8 +11,16 @@ from torch.nn import Parameter
 
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
+from gradprobe.records.op import Callee, Kind
 from gradprobe.records.sampling import Made, Where
 from gradprobe.records.tensor import CONNECTED, DERIVED, LEAF, PARAMETER, REQUIRES_GRAD
+
+_SWITCH = Callee("requires_grad_", Kind.VIEW)
+
+
+def _torch_restores(frame: FrameType | None) -> bool:
+    """Whether it is torch that switches a tensor, which it loads from a file or a pickle."""
+    return frame is not None and frame.f_globals.get("__name__") == "torch._utils"
 
 
 @dataclass(slots=True)
@@ -75,12 +83,14 @@ class LeafWatch:
             ref = journal.meet(tensor)
         value = ref.value
         leaf = self.by_value.get(value)
+        if leaf is not None and leaf.requires_grad != tensor.requires_grad:
+            value = self._anew(tensor, ref, leaf, place)
         if not tensor.requires_grad:
             journal.flags[value] &= ~(REQUIRES_GRAD | LEAF | CONNECTED)
             if leaf is not None:
                 leaf.requires_grad = False
                 leaf.frozen_at = place
-            elif not isinstance(tensor, Parameter):
+            elif not isinstance(tensor, Parameter) and not _torch_restores(frame):
                 self.made(tensor, value, "requires_grad_", frame)
                 self.leaves[-1].requires_grad = False
                 self.leaves[-1].frozen_at = place
@@ -90,11 +100,22 @@ class LeafWatch:
         if leaf is not None:
             leaf.requires_grad, leaf.frozen_at = True, 0
         elif known or not isinstance(tensor, Parameter):
-            self.made(tensor, value, "requires_grad_" if by_method else "setter", frame)
+            made: Made = "requires_grad_" if by_method else "setter"
+            self.made(tensor, value, "loaded" if _torch_restores(frame) else made, frame)
             self.leaves[-1].in_module = ref.in_module
         journal.flags[value] |= REQUIRES_GRAD | LEAF | DERIVED | CONNECTED
         if isinstance(tensor, Parameter):
             journal.flags[value] |= PARAMETER
+
+    def _anew(self, tensor: Tensor, ref: TensorRef, leaf: WatchedLeaf, place: int) -> int:
+        """A leaf was switched: what is made of it from now on differs in who follows it."""
+        journal = self.journal
+        value = journal.new_value(tensor, journal.flags[ref.value])
+        journal.row(journal.callee(_SWITCH), 0, 0, place, 0, [ref.value], [value])
+        ref.value = value
+        leaf.values.append(value)
+        self.by_value[value] = leaf
+        return value
 
     def registered(self, parameter: Any) -> None:
         """A parameter became part of a module: the model's, not a leaf the program optimises."""

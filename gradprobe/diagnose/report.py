@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradprobe.diagnose.allow import Allowed, accept, stale
 from gradprobe.diagnose.calls import Through, loss_in, rows_of, through
+from gradprobe.diagnose.convergence import at_the_bottom
 from gradprobe.diagnose.engine import findings_of
 from gradprobe.diagnose.refusals import stopped_by_program
 from gradprobe.diagnose.stages import stages_of
+from gradprobe.diagnose.turns import as_notes, of_others
 from gradprobe.diagnose.unfound import unfound
 from gradprobe.diagnose.verdict import layers_of, verdict_of, worst
 from gradprobe.diagnose.views import goals_of, views_of
@@ -41,6 +43,7 @@ class Judged:
     view: View
     findings: list[Finding]
     verdict: Verdict
+    converged: bool = False  # passes with nothing left to improve were left out
 
 
 def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
@@ -82,13 +85,24 @@ def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
 
 
 def _worst_of(views: list[View]) -> Judged:
-    """The first backward pass in which the leaf fared worst; the last pass if all are well."""
-    every = []
-    for view in views:
+    """The first backward pass in which the leaf fared worst; the last pass if all are well.
+
+    Passes after it had converged are not judged, and of another leaf's turns there are only notes.
+    """
+    bottom, others = at_the_bottom(views), of_others(views)
+    every: list[Judged] = []
+    notes: list[Finding] = []
+    for number, view in enumerate(views):
+        if number in bottom:
+            continue
         findings = findings_of(view)
-        every.append(Judged(view, findings, verdict_of(view, findings)))
+        if number in others:
+            notes += as_notes(view, findings)
+            continue
+        every.append(Judged(view, findings, verdict_of(view, findings), bool(bottom)))
     worst_one = min(every, key=lambda j: VERDICTS.index(j.verdict))
-    return every[-1] if worst_one.verdict == "flows" else worst_one
+    chosen = every[-1] if worst_one.verdict == "flows" else worst_one
+    return replace(chosen, findings=[*chosen.findings, *notes])
 
 
 def _one_a_line(findings: list[Finding]) -> list[Finding]:
@@ -132,7 +146,7 @@ def _leaf(trace: Trace, judged: Judged, calls: Sequence[Through]) -> Leaf:
         device=meta.device,
         requires_grad=mark.requires_grad,
         verdict=judged.verdict,
-        layers=layers_of(judged.view, judged.findings, judged.verdict, calls),
+        layers=layers_of(judged.view, judged.findings, judged.verdict, calls, judged.converged),
         grad=judged.view.grad,
     )
 

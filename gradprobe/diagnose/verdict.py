@@ -50,11 +50,15 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def layers_of(
-    view: View, findings: Sequence[Finding], verdict: Verdict, calls: Sequence[Through]
+    view: View,
+    findings: Sequence[Finding],
+    verdict: Verdict,
+    calls: Sequence[Through],
+    converged: bool = False,
 ) -> Layers:
     """Connected, complete, healthy: each with the sentence that says why."""
     complete = _complete(view, findings, calls)
-    return Layers(_connected(view), complete, _healthy(view, findings, verdict))
+    return Layers(_connected(view), complete, _healthy(view, findings, verdict, converged))
 
 
 def _connected(view: View) -> Layer:
@@ -102,7 +106,7 @@ def _complete(view: View, findings: Sequence[Finding], calls: Sequence[Through])
     return Complete("yes", "every way that was seen carries gradient")
 
 
-def _healthy(view: View, findings: Sequence[Finding], verdict: Verdict) -> Layer:
+def _healthy(view: View, findings: Sequence[Finding], verdict: Verdict, converged: bool) -> Layer:
     grad = view.grad
     if grad is None:
         return Layer("unknown", "there is no gradient to look at")
@@ -117,4 +121,12 @@ def _healthy(view: View, findings: Sequence[Finding], verdict: Verdict) -> Layer
     wrong = [f for f in findings if f.code in WRONG and f.severity == "error"]
     if any(f.certainty == "proven" for f in wrong):
         return Layer("no", f"{size}, and wrong: computed from values that were written over")
-    return Layer("unknown", f"{size}, and perhaps wrong") if wrong else Layer("yes", size)
+    if wrong:
+        return Layer("unknown", f"{size}, and perhaps wrong")
+    if converged:
+        return Layer(
+            "yes",
+            f"{size}, until {view.root_name} was at its lowest; exactly zero from then on, "
+            "as nothing was left to improve",
+        )
+    return Layer("yes", size)

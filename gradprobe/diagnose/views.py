@@ -16,6 +16,7 @@ from gradprobe.graph.view import View, breaks_of
 from gradprobe.records.backward import Pass
 from gradprobe.records.sampling import LeafMark, Where
 from gradprobe.records.source import Frame
+from gradprobe.records.tensor import REQUIRES_GRAD
 from gradprobe.records.trace import Trace
 
 _MOST_PASSES = 24  # of a long optimisation, the first and the last half of these are judged
@@ -94,11 +95,12 @@ def views_of(data: Dataflow) -> Iterator[list[View]]:
     flows: dict[int, list[tuple[Goal, Flow]]] = {}
     for number, leaf in enumerate(leaves):
         sources = frozenset(leaf.values)
-        asked = [g for g in goals if _asks_for(g, leaf)]
+        asked = [g for g in goals if _asks_for(g, leaf) and not _came_before(g, leaf)]
         if trace.named_root is None:
             foreign = {id(passed) for passed in passes.foreign(leaf, lives[number])}
             asked = [g for g in asked if id(g.passed) not in foreign] or asked
         every = [(goal, flow(data, leaf, sources, goal.roots)) for goal in asked]
+        every = _while_it_tracked(trace, every)
         flows[number] = [(g, f) for g, f in every if f.used or g.final] or every[-1:]
     used = [n for n, found in flows.items() if any(f.used for _, f in found)]
     inferred = all(leaf.made == "inferred" for leaf in leaves)
@@ -121,6 +123,31 @@ def _asks_for(goal: Goal, leaf: LeafMark) -> bool:
     return not wanted or any(value in wanted for value in leaf.values)
 
 
+def _came_before(goal: Goal, leaf: LeafMark) -> bool:
+    """Whether a pass had begun before the leaf was made, so that it says nothing of the leaf.
+
+    Values are numbered in the order in which they are made.
+    """
+    return goal.passed is not None and max(goal.roots) < min(leaf.values) and not goal.final
+
+
+def _while_it_tracked(trace: Trace, found: list[tuple[Goal, Flow]]) -> list[tuple[Goal, Flow]]:
+    """Without the passes in which a leaf was frozen, if it was so for a while only.
+
+    Two optimisers that take turns freeze what is not theirs: it is meant to get no gradient then.
+    """
+    tracked = [(g, f) for g, f in found if not _frozen(trace, g, f)]
+    return tracked if any(f.reaches for _, f in tracked) else found
+
+
+def _frozen(trace: Trace, goal: Goal, f: Flow) -> bool:
+    """Whether none of the leaf's values that feed the root required grad, and others got theirs."""
+    used = [v for v in f.leaf.values if v in f.between]
+    if not used or any(trace.values.has(v, REQUIRES_GRAD) for v in used):
+        return False
+    return goal.passed is not None and goal.passed.raised is None
+
+
 def _untracked(found: list[tuple[Goal, Flow]]) -> bool:
     return any(
         goal.passed is None or "does not require grad" in (goal.passed.raised or "")
@@ -132,6 +159,8 @@ def _counts(trace: Trace, leaf: LeafMark, used: list[LeafMark]) -> bool:
     """Whether a leaf that feeds no root is worth a word: not a stray one beside others."""
     if not used or leaf.made == "named":
         return True
+    if leaf.made == "loaded":
+        return False
     shape = trace.values.describe(leaf.values[0]).shape
     return any(trace.values.describe(other.values[0]).shape == shape for other in used)
 

@@ -55,7 +55,8 @@ class Pass:
     whose nodes were found in the graph when the pass began. `raised` is torch's message.
     `foreign` says that it was raised by code of the program's that ran in the pass, or is no error
     of the engine's kind. `retained` says that the graph was to be kept. `hooks` are the program's
-    own that changed a gradient, in the order in which they ran.
+    own that changed a gradient, in the order in which they ran. `root_value` is
+    the number that a root of one element held.
     """
 
     how: Literal["backward", "grad"]
@@ -78,6 +79,7 @@ class Pass:
     foreign: bool = False
     # Exits whose memory was changed since, before this pass, by no op that was seen.
     altered: tuple[int, ...] = ()
+    root_value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

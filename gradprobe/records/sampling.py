@@ -8,16 +8,19 @@ from typing import Literal
 from gradprobe.records.report import GradStats, Source, ValueStats
 from gradprobe.records.source import Frame
 
-Made = Literal["requires_grad", "requires_grad_", "setter", "parameter", "met", "named", "inferred"]
+Made = Literal[
+    "requires_grad", "requires_grad_", "setter", "loaded", "parameter", "met", "named", "inferred"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class LeafMark:
     """A tensor that the program made to require grad, or that the user named as one.
 
-    `values` are its values in order, one more after each write to it. `made` says how it became a
-    leaf; `met` is a tensor that already required grad when an op first used it. `frozen_at` is
-    where `requires_grad_(False)` was called on it last.
+    `values` are its values in order, one more after each write to it and after each switch of
+    `requires_grad`. `made` says how it became a leaf; `met` is a tensor that already required grad
+    when an op first used it, `loaded` one that torch restored from a file. `frozen_at` is where
+    `requires_grad_(False)` was called on it last.
     """
 
     name: str

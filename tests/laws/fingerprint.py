@@ -182,7 +182,8 @@ def digest(tensor: Tensor) -> str:
 def hashed(tensor: Tensor) -> str:
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor) or tensor.is_meta:
         return "no bytes"
-    flat = tensor.detach().reshape(-1).contiguous()
+    # An expanded single element counts as contiguous, and cannot be viewed as bytes.
+    flat = tensor.detach().reshape(-1).clone(memory_format=torch.contiguous_format)
     return hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
 
 

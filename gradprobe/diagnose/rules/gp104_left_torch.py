@@ -52,15 +52,26 @@ def check(view: View) -> Iterator[Draft]:
         returned = view.reentry_of(found.cut.result)
         if returned is not None:
             exit = view.trace.exits[returned.exit]
+            if _may_be_chance(view, exit, returned):
+                continue
             yield _draft(view, found, exit, returned)
             continue
         # `x.detach().numpy()`: the detach is only there so that torch allows the exit.
         for exit in view.exits_of(found.cut.result):
             returned = _return_of(view, exit)
-            if returned is not None:
+            if returned is not None and not _may_be_chance(view, exit, returned):
                 yield _draft(view, found, exit, returned)
                 break
     yield from _refused(view)
+
+
+def _may_be_chance(view: View, exit: Exit, returned: Reentry) -> bool:
+    """Integers left, beside a way that carries gradient, and some of the same shape came later.
+
+    A label is often of the shape of a predicted one. Integers have no gradient to lose.
+    """
+    left = view.trace.values.describe(exit.value)
+    return not (returned.proven or left.differentiable or view.total)
 
 
 def _return_of(view: View, exit: Exit) -> Reentry | None:
