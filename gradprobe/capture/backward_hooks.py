@@ -16,6 +16,7 @@ from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.graph_walk import GraphWalk, raw_graph
 from gradprobe.capture.leaf_watch import LeafWatch, WatchedLeaf
 from gradprobe.capture.memory import Memory
+from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import NoSubclasses, in_transform, node_counter
 from gradprobe.records.backward import Measured
 from gradprobe.records.op import Callee, Kind
@@ -123,6 +124,15 @@ class WatchedPass:
     edges: int | None = None
     measured: dict[int, Measured] = field(default_factory=dict)
     retained: bool = False
+    index: int = 0
+
+    def forget(self, shift: Shift) -> None:
+        """Records before this pass are forgotten: its numbers are others now."""
+        self.at_op = shift.op(self.at_op)
+        self.roots = shift.values(self.roots)
+        self.inputs = shift.values(self.inputs)
+        self.reached = {shift.value(value): grad for value, grad in self.reached.items()}
+        self.measured = {shift.value(value): seen for value, seen in self.measured.items()}
 
 
 class Search(Protocol):
@@ -131,6 +141,10 @@ class Search(Protocol):
     def begin(self, roots: Sequence[Tensor]) -> tuple[list[Any], Any]: ...
 
     def measured(self, found: Any) -> dict[int, Measured]: ...
+
+
+def _nothing() -> None:
+    """Nobody asked."""
 
 
 class BackwardWatch:
@@ -157,6 +171,8 @@ class BackwardWatch:
         # Put around each pass: what runs in it gives no stages, so nothing need be watched.
         self.unwatched: Callable[[], AbstractContextManager[None]] = nullcontext
         self.search: Search | None = None
+        self.ended: Callable[[], None] = _nothing  # told when a pass is over
+        self._count = 0
 
     def wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _engine_run_backward(t_outputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -198,10 +214,19 @@ class BackwardWatch:
             if self.search is not None and stages:
                 seen.measured = self.search.measured(stages)
             self.mode.pauses -= 1
+            self._over()
         if seen.how == "grad":
             with NoSubclasses():
                 self.gradients(seen, result)
         return result
+
+    def _over(self) -> None:
+        try:
+            self.ended()
+        except Exception as fault:
+            # A fault of ours may cost memory, never the program.
+            self.ended = _nothing
+            self.say(f"earlier iterations were not looked at again: {fault!r}")
 
     def begin(self, outputs: Any, args: Any, kwargs: Any, frame: Any) -> WatchedPass:
         """Note what is asked of the engine: `args` are gradients, two flags, and the inputs."""
@@ -219,7 +244,9 @@ class BackwardWatch:
             where=journal.stack.stack(frame),
             grad_fn=next((t.grad_fn.name() for t in roots if t.grad_fn is not None), None),
             retained=bool(args[1]) if len(args) > 1 else False,
+            index=self._count,
         )
+        self._count += 1
         self.passes.append(seen)
         seen.nodes, seen.edges = self.walk.count(roots)
         if self.walk.cut_off:

@@ -16,7 +16,7 @@ from gradprobe.capture.naming import Naming
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.source_map import SourceMap
 from gradprobe.capture.tables import ops_of, rewrites_of, values_of
-from gradprobe.records.backward import FunctionCall, GradRead, Pass
+from gradprobe.records.backward import FunctionCall, GradRead, Pass, PastPass
 from gradprobe.records.report import Environment
 from gradprobe.records.source import Frame
 from gradprobe.records.trace import Region, Trace
@@ -66,7 +66,12 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         names=names.of_sources(),
         named_root=names.root(),
         unseen=(*recorder.unseen, *_unseen(recorder, frames)),
-        record_bytes=journal.record_bytes(),
+        past=tuple(
+            PastPass(seen.index, seen.how, frames[seen.place], seen.reached, seen.raised)
+            for seen in recorder.iterations.past
+        ),
+        forgotten_ops=journal.forgotten,
+        record_bytes=journal.record_bytes() + recorder.iterations.past.nbytes(),
         seconds=recorder.seconds,
         autograd_dot=recorder.passes.dot,
         callers=tuple(journal.stack.callers),
@@ -126,6 +131,7 @@ def _passes(recorder: Recorder, frames: Sequence[Frame | None], naming: Naming) 
                 edges=seen.edges,
                 measured=dict(seen.measured),
                 retained=seen.retained,
+                index=seen.index,
             )
         )
     return found

@@ -7,6 +7,7 @@ integers; everything else waits for `build`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from sys import _getframe
 from typing import Any
 
@@ -21,6 +22,7 @@ from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.op_table import FIRST_ONLY, classify
+from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import (
     NoSubclasses,
     has_history,
@@ -363,6 +365,21 @@ class SeeingMode(TorchFunctionMode):
         live = [(ref.value, tensor) for ref in refs if (tensor := ref()) is not None]
         made = tuple(value for value, tensor in live if tensor.is_inference())
         self.raised.append(RaisedOp(callee, at, place, tuple(inputs), str(error), where, made))
+
+    def forget(self, shift: Shift) -> None:
+        self.stacks = {shift.op(n): w for n, w in self.stacks.items() if not shift.gone(n)}
+        self.draws[:] = [shift.op(op) for op in self.draws if not shift.gone(op)]
+        self.raised[:] = [
+            replace(
+                op,
+                at_op=shift.op(op.at_op),
+                inputs=shift.values(op.inputs),
+                inference=shift.values(op.inference),
+            )
+            for op in self.raised
+            if not shift.gone(op.at_op)
+        ]
+        self.entries.forget(shift)
 
     def leaf_call(
         self, func: Callable[..., Any], learned: Learned, args: tuple[Any, ...], kwargs: Any

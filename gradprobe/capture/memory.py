@@ -6,7 +6,9 @@ import math
 import sys
 import weakref
 from bisect import bisect_right
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from gradprobe.capture.graph_walk import behind
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
+from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import has_history
 from gradprobe.records.op import UNTRACKED, Callee, Kind
 from gradprobe.records.sampling import Where
@@ -24,6 +27,10 @@ _ALIAS = Callee("write through shared memory", Kind.ALIAS)
 _RETURN = Callee("data from outside torch", Kind.REENTRY)
 _UNSEEN = Callee("code that was not seen", Kind.UNSEEN)
 _VIEW = Callee("memory shared with a tensor", Kind.VIEW)
+_KEPT = 256  # numbers, and lists, that left in an earlier iteration
+
+_Key = TypeVar("_Key")
+_Entry = TypeVar("_Entry")
 
 
 class Memory:
@@ -96,7 +103,7 @@ class Memory:
         for found in behind(tensor.grad_fn, last):
             if isinstance(found, Tensor):
                 sources.append(self.meet(found, place).value)
-            else:
+            elif not journal.in_gap(found):
                 op = bisect_right(journal.sequence, found)
                 if op < len(journal.head):
                     start = journal.outputs_end[op - 1] if op else 0
@@ -216,6 +223,53 @@ class Memory:
             data = getattr(data, "base", None)
         return None
 
+    def forget(self, shift: Shift) -> None:
+        """What left in a forgotten stretch left at the same line in one that is kept."""
+        first = shift.first.value
+        for value in [v for v in self.met_as if v >= first]:
+            met = self.met_as.pop(value)
+            if not shift.made(value):
+                self.met_as[shift.value(value)] = met
+        self.unseen[:] = dict.fromkeys(self.unseen)
+        numbers, young = self._forget_exits(shift)
+        self.reentries[:] = [
+            replace(r, exit=numbers[r.exit], op=shift.op(r.op), value=shift.value(r.value))
+            for r in self.reentries
+            if r.exit in numbers and not shift.gone(r.op)
+        ]
+        left = {n: numbers[exit] for n, exit in self.numbers.items() if exit in numbers}
+        self.numbers = _newest(left, [exit >= young for exit in left.values()])
+        lists = {n: (f, numbers[exit]) for n, (f, exit) in self._lists.items() if exit in numbers}
+        self._lists = _newest(lists, [exit >= young for _, exit in lists.values()])
+        self._arrays[:] = [
+            (start, end, array, numbers[exit])
+            for start, end, array, exit in self._arrays
+            if exit in numbers and array() is not None
+        ]
+
+    def _forget_exits(self, shift: Shift) -> tuple[dict[int, int], int]:
+        """The number that each exit has now, of one that is gone that of its twin.
+
+        And the number of the first exit after the stretch.
+        """
+        sites = self.journal.site
+        numbers: dict[int, int] = {}
+        at: dict[tuple[int, str], int] = {}
+        kept: list[Exit] = []
+        young = -1
+        for number, exit in enumerate(self.exits):
+            place = (sites[exit.op], exit.through)
+            if shift.gone(exit.op):
+                if place in at:
+                    numbers[number] = at[place]
+                continue
+            if young < 0 and exit.op >= shift.last.op:
+                young = len(kept)
+            numbers[number] = at[place] = len(kept)
+            kept.append(replace(exit, op=shift.op(exit.op), value=shift.value(exit.value)))
+        self.exits[:] = kept
+        return numbers, young if young >= 0 else len(kept)
+
     def _pseudo(self, callee: Callee, place: int, inputs: list[int], outputs: list[int]) -> int:
         """A row for something that was no call."""
         journal = self.journal
@@ -223,6 +277,17 @@ class Memory:
         for value in outputs:
             journal.made_at[value] = index
         return index
+
+
+def _newest(entries: dict[_Key, _Entry], young: Sequence[bool]) -> dict[_Key, _Entry]:
+    """Those of the present, and of those before the newest: most are never asked for again."""
+    old = len(entries) - sum(young)
+    kept = {}
+    for (key, entry), is_young in zip(entries.items(), young, strict=True):
+        if is_young or old <= _KEPT:
+            kept[key] = entry
+        old -= not is_young
+    return kept
 
 
 def _base(tensor: Tensor) -> Tensor:

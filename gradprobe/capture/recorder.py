@@ -18,6 +18,7 @@ from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.function_watch import FunctionWatch
 from gradprobe.capture.grad_mode import GradMode
 from gradprobe.capture.graph_walk import GraphWalk
+from gradprobe.capture.iterations import Iterations
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.locals_tap import LocalsTap
@@ -81,6 +82,26 @@ class Recorder:
         self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
         if quiet is not None:
             self.passes.unwatched = quiet.backward
+        self.iterations = Iterations(
+            self.mode,
+            self.leaves,
+            self.functions,
+            self.passes.passes,
+            lambda: self.marks.moment,
+            self.say,
+            bool(leaves),
+        )
+        self.iterations.watchers += [
+            self.memory,
+            self.mode,
+            self.functions,
+            self.marks,
+            self.modules,
+            self.leaves,
+            self.journal.identity,
+            self.journal,
+        ]
+        self.passes.ended = self.iterations.ended
         self.bound: dict[str, int] = {}  # of the names the user gave, what they meant at the end
         self.stance = torch_internals.EagerStance()
         self.seconds = 0.0

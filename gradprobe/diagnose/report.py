@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradprobe.diagnose.allow import Allowed, accept, stale
 from gradprobe.diagnose.calls import Through, loss_in, rows_of, through
 from gradprobe.diagnose.engine import findings_of
+from gradprobe.diagnose.passes import alike, iteration_of, passes_of
 from gradprobe.diagnose.stages import stages_of
 from gradprobe.diagnose.unfound import unfound
 from gradprobe.diagnose.verdict import layers_of, verdict_of, worst
@@ -33,11 +34,15 @@ from gradprobe.records.trace import Trace
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One leaf with the view that decides on it."""
+    """One leaf with the view that decides on it.
+
+    `since` is the iteration in which that began, and of how many, where the first one was better.
+    """
 
     view: View
     findings: list[Finding]
     verdict: Verdict
+    since: tuple[int, int] | None = None
 
 
 def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
@@ -58,13 +63,14 @@ def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
     calls = [through(j.view, j.findings) for j in judged]
     leaves = tuple(_leaf(trace, j, c) for j, c in zip(judged, calls, strict=True))
     in_calls = loss_in(calls[0], views[0]) if views else None
+    since = judged[0].since if judged else None
     unseen = [*trace.unseen, *unfound(trace, views), *stale(findings, allowed)]
     if not judged and verdict != "no-root":
         unseen.append("no tensor was found that the program wants a gradient of: name one (--leaf)")
     return Report(
         environment=trace.environment,
         verdict=verdict,
-        headline=_headline(verdict, leaves, findings, root, in_calls),
+        headline=_headline(verdict, leaves, findings, root, in_calls, since),
         leaves=leaves,
         root=root,
         stages=stages_of(trace, views),
@@ -74,6 +80,7 @@ def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
         cost=Cost(trace.record_bytes, trace.seconds, time.perf_counter() - began),
         picture=picture_of(views[0], findings) if views else picture_of(None, ()),
         calls=rows_of(views, calls),
+        passes=passes_of(trace, [view.leaf for view in views]),
         autograd_dot=trace.autograd_dot,
     )
 
@@ -85,7 +92,13 @@ def _worst_of(views: list[View]) -> Judged:
         findings = findings_of(view)
         every.append(Judged(view, findings, verdict_of(view, findings)))
     worst_one = min(every, key=lambda j: VERDICTS.index(j.verdict))
-    return every[-1] if worst_one.verdict == "flows" else worst_one
+    if worst_one.verdict == "flows":
+        return every[-1]
+    passed = worst_one.view.passed
+    first = next((j for j in every if alike(j.view, worst_one.view)), worst_one)
+    if passed is None or first.verdict == worst_one.verdict:
+        return worst_one
+    return replace(worst_one, since=iteration_of(worst_one.view.trace, passed))
 
 
 def _one_a_line(findings: list[Finding]) -> list[Finding]:
@@ -138,7 +151,7 @@ def _counts(trace: Trace, views: Sequence[View]) -> Counts:
     first = views[0] if views else None
     passed = first.passed if first is not None else None
     return Counts(
-        ops=len(trace.ops),
+        ops=len(trace.ops) + trace.forgotten_ops,
         nodes=passed.nodes if passed is not None else None,
         edges=passed.edges if passed is not None else None,
         steps=first.steps.count if first is not None else None,
@@ -152,8 +165,12 @@ def _headline(
     findings: Sequence[Finding],
     root: Root | None,
     in_calls: str | None,
+    since: tuple[int, int] | None,
 ) -> str:
-    """The one sentence: what happened to which leaf, and where. `in_calls`: of the denoiser."""
+    """The one sentence: what happened to which leaf, and where.
+
+    `in_calls`: of the denoiser; `since`: in which iteration, and of how many.
+    """
     if verdict == "no-root":
         return "no-root: the program never called backward; name the tensor to start at (--root)"
     if not leaves:
@@ -170,6 +187,8 @@ def _headline(
         "nonfinite": f"{leaf}'s gradient is not finite",
         "error": "torch raised for a reason of autograd's",
     }[verdict]
+    if since is not None:
+        what += f" at iteration {since[0]} of {since[1]}"
     if not findings:
         return f"{verdict}: {what}"
     first = findings[0]

@@ -14,8 +14,6 @@ from gradprobe.records.sampling import LeafMark, Where
 from gradprobe.records.source import Frame
 from gradprobe.records.trace import Trace
 
-_MOST_PASSES = 24  # of a long optimisation, the first and the last half of these are judged
-
 
 @dataclass(frozen=True, slots=True)
 class Goal:
@@ -31,19 +29,13 @@ class Goal:
 
 
 def goals_of(trace: Trace) -> list[Goal]:
-    """The named root alone if there is one, else every pass, in order."""
+    """The named root alone if there is one, else every pass whose records are there, in order."""
     if trace.named_root is not None:
         value, name, at = trace.named_root
         passed = next((p for p in trace.passes if value in p.roots), None)
         return [Goal((value,), name, at, passed, passed.where if passed is not None else None)]
     goals = [Goal(p.roots, p.root_name, p.at, p, p.where) for p in trace.passes if p.roots]
-    goals += _refusals(trace)
-    if len(goals) > _MOST_PASSES:
-        half = _MOST_PASSES // 2
-        between = goals[half:-half]
-        raised = [g for g in between if g.passed is not None and g.passed.raised]
-        goals = [*goals[:half], *raised[:1], *goals[-half:]]
-    return goals
+    return [*goals, *_refusals(trace)]
 
 
 # What torch says when an op in the forward cannot go on for a reason of autograd's.

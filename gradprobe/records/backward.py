@@ -28,7 +28,8 @@ class Pass:
     all leaves. `at_op` is how many ops had been seen. `reached` maps a leaf's value at that moment
     to its gradient's statistics, or to None where no gradient arrived. `measured` holds values
     whose nodes were found in the graph when the pass began. `raised` is torch's message.
-    `retained` says that the graph was to be kept.
+    `retained` says that the graph was to be kept. `index` counts the passes of the run, also those
+    whose records were forgotten.
     """
 
     how: Literal["backward", "grad"]
@@ -46,6 +47,18 @@ class Pass:
     # (nodes are counted only up to a bound; None says the graph was larger)
     measured: Mapping[int, Measured] = field(default_factory=dict)
     retained: bool = False
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PastPass:
+    """A pass whose records were forgotten, as it was one like others; `reached` as of a `Pass`."""
+
+    index: int
+    how: Literal["backward", "grad"]
+    at: Frame | None
+    reached: Mapping[int, GradStats | None]
+    raised: str | None
 
 
 @dataclass(frozen=True, slots=True)

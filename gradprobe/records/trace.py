@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gradprobe.records.backward import FunctionCall, GradRead, Pass, RaisedOp
+from gradprobe.records.backward import FunctionCall, GradRead, Pass, PastPass, RaisedOp
 from gradprobe.records.op import OpTable
 from gradprobe.records.report import Environment
 from gradprobe.records.sampling import LeafMark, ModuleCall, StageMark, Tick, Where
@@ -93,6 +93,9 @@ class Trace:
     # By place, the name by which it names what it calls; known where the user named the denoiser.
     called_at: Mapping[int, str] = field(default_factory=dict)
     rewrites: Rewrites = field(default_factory=Rewrites)
+    # Of a long loop: passes whose records are forgotten, and how many ops were.
+    past: tuple[PastPass, ...] = ()
+    forgotten_ops: int = 0
     # What the user asked of stages: by name the denoiser, and whether to look for them at all.
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"
