@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -131,8 +131,20 @@ class WatchedPass:
         self.at_op = shift.op(self.at_op)
         self.roots = shift.values(self.roots)
         self.inputs = shift.values(self.inputs)
-        self.reached = {shift.value(value): grad for value, grad in self.reached.items()}
+        self.reached = renumbered(self.reached.items(), shift)
         self.measured = {shift.value(value): seen for value, seen in self.measured.items()}
+
+
+def renumbered(
+    reached: Iterable[tuple[int, GradStats | None]], shift: Shift
+) -> dict[int, GradStats | None]:
+    """By the values' present numbers: of leaves that now share one, that which has a gradient."""
+    found: dict[int, GradStats | None] = {}
+    for value, grad in reached:
+        now = shift.value(value)
+        if grad is not None or now not in found:
+            found[now] = grad
+    return found
 
 
 class Search(Protocol):

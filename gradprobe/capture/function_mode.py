@@ -7,7 +7,6 @@ integers; everything else waits for `build`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from sys import _getframe
 from typing import Any
 
@@ -369,16 +368,7 @@ class SeeingMode(TorchFunctionMode):
     def forget(self, shift: Shift) -> None:
         self.stacks = {shift.op(n): w for n, w in self.stacks.items() if not shift.gone(n)}
         self.draws[:] = [shift.op(op) for op in self.draws if not shift.gone(op)]
-        self.raised[:] = [
-            replace(
-                op,
-                at_op=shift.op(op.at_op),
-                inputs=shift.values(op.inputs),
-                inference=shift.values(op.inference),
-            )
-            for op in self.raised
-            if not shift.gone(op.at_op)
-        ]
+        self.raised[:] = [shift.raised(op) for op in self.raised if not shift.gone(op.at_op)]
         self.entries.forget(shift)
 
     def leaf_call(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from gradprobe.capture.backward_hooks import WatchedPass
+from gradprobe.capture.backward_hooks import WatchedPass, renumbered
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.function_watch import FunctionWatch
 from gradprobe.capture.leaf_watch import LeafWatch, WatchedLeaf
@@ -126,7 +126,7 @@ class Iterations:
 
     def _forget(self, shift: Shift, passes: Sequence[WatchedPass]) -> None:
         for seen in passes:
-            reached = {shift.value(value): grad for value, grad in self._told(seen)}
+            reached = renumbered(self._told(seen), shift)
             self.past.add(Seen(seen.index, seen.how, seen.place, reached, seen.raised))
         del self.passes[self._kept : self._kept + len(passes)]
         for seen in self.passes[self._kept :]:
@@ -144,10 +144,10 @@ class Iterations:
     def _endings(self, passes: Sequence[WatchedPass]) -> Iterable[int]:
         """How passes ended: which leaves gradient reached, of what sort, and what torch said."""
         for seen in passes:
-            keys = []
+            keys = set()
             for value, grad in self._told(seen):
                 leaf = self.leaves.by_value.get(value)
-                keys.append(((-1, 0) if leaf is None else leaf.key, _sort(grad)))
+                keys.add(((-1, 0) if leaf is None else leaf.key, _sort(grad)))
             said = None if seen.raised is None else _NUMBERS.sub("", seen.raised)
             yield hash((seen.how, seen.place, seen.retained, tuple(sorted(keys)), said))
 

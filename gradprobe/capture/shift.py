@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
+
+from gradprobe.records.backward import RaisedOp
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,14 @@ class Shift:
 
     def values(self, values: Iterable[int]) -> tuple[int, ...]:
         return tuple(self.value(value) for value in values)
+
+    def raised(self, op: RaisedOp) -> RaisedOp:
+        return replace(
+            op,
+            at_op=self.op(op.at_op),
+            inputs=self.values(op.inputs),
+            inference=self.values(op.inference),
+        )
 
 
 class Forgetful(Protocol):

@@ -74,7 +74,8 @@ def leaf_groups(trace: Trace) -> list[LeafMark]:
         if known is None:
             groups[key] = mark
         else:
-            groups[key] = replace(known, values=(*known.values, *mark.values))
+            values = dict.fromkeys((*known.values, *mark.values))
+            groups[key] = replace(known, values=tuple(values))
     return list(groups.values())
 
 
