@@ -125,25 +125,27 @@ def unet() -> Any:
         in_channels=1,
         out_channels=1,
         layers_per_block=1,
-        block_out_channels=(4, 8),
+        block_out_channels=(4,),
         norm_num_groups=2,
-        down_block_types=("DownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "UpBlock2D"),
+        down_block_types=("DownBlock2D",),
+        up_block_types=("UpBlock2D",),
+        add_attention=False,
     ).requires_grad_(False)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers' own
 @pytest.mark.parametrize(
-    ("scheduler", "update", "fails"),
+    ("scheduler", "update", "turns", "fails_from"),
     [
-        (DDIMScheduler, None, False),
-        (DPMSolverMultistepScheduler, None, False),
-        (DDIMScheduler, by_hand, False),
-        (DDIMScheduler, by_data, False),
-        (DDIMScheduler, None, True),
+        (DDIMScheduler, None, 200, None),
+        (DPMSolverMultistepScheduler, None, 40, None),
+        (DDIMScheduler, by_hand, 40, None),
+        (DDIMScheduler, by_data, 40, None),
+        (DDIMScheduler, None, 60, 21),
     ],
 )
 def test_memory_is_flat_after_five_iterations(
-    scheduler: Any, update: Update | None, fails: bool
+    scheduler: Any, update: Update | None, turns: int, fails_from: int | None
 ) -> None:
     """With an average of outputs, a list of losses and a scheduler that all live on."""
     net, solver = unet(), scheduler(num_train_timesteps=50)
@@ -155,14 +157,15 @@ def test_memory_is_flat_after_five_iterations(
     probe = gradprobe.Probe()
     try:
         with probe:
-            for i in range(TURNS):
+            for i in range(turns):
                 x = z0
                 for t in solver.timesteps:
                     x = solver.step(net(x, t).sample, t, x).prev_sample
                 if scheduler is DPMSolverMultistepScheduler:
                     solver.set_timesteps(2)
                 average = 0.9 * average + 0.1 * x.detach()
-                loss = (x - 0.3).pow(2).mean() * (float("nan") if fails and i >= 136 else 1.0)
+                fails = fails_from is not None and i + 1 >= fails_from
+                loss = (x - 0.3).pow(2).mean() * (float("nan") if fails else 1.0)
                 losses.append(loss.item())
                 loss.backward()
                 if update is None:
@@ -172,19 +175,20 @@ def test_memory_is_flat_after_five_iterations(
                     update(z0)
                 if i == 2:
                     tracemalloc.start(1)
-                if i + 1 in (5, 6, TURNS // 2, TURNS):
+                if i + 1 in (5, 6, turns):
                     gc.collect()
                     held = probe._recorder.journal.record_bytes()
                     sizes[i + 1] = held, tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
     report = probe.report()
-    assert report.verdict == ("nonfinite" if fails else "flows"), report.headline
+    assert report.verdict == ("nonfinite" if fails_from else "flows"), report.headline
+    fails = fails_from is not None
     more = 2 if fails else 1  # the first iteration that fails, beside the first that are well
-    assert sizes[TURNS][0] <= sizes[5][0] * (1 + 0.5 * (more - 1)) + 1024
+    assert sizes[turns][0] <= sizes[5][0] * (1 + 0.5 * (more - 1)) + 1024
     # Columns that went one turn further, and 60 bytes of statistics an iteration.
-    assert sizes[TURNS][1] - sizes[6][1] < 150_000 * more, sizes
-    assert report.cost.record_bytes < sizes[TURNS][0] + 100 * TURNS
+    assert sizes[turns][1] - sizes[6][1] < 150_000 * more, sizes
+    assert report.cost.record_bytes < sizes[turns][0] + 100 * turns
     assert len([p for p in report.passes if p.kept]) <= 8
     if fails:
-        assert f"at iteration 137 of {TURNS}" in report.headline
+        assert f"at iteration {fails_from} of {turns}" in report.headline
