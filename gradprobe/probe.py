@@ -99,7 +99,9 @@ class Probe:
             numerics,
         )
         if find_stages == "auto":
-            self._recorder.passes.search = StageSearch(self._recorder, stage_values)
+            search = StageSearch(self._recorder, stage_values)
+            self._recorder.passes.search = search
+            self._recorder.iterations.watchers.insert(0, search)
         self._command = tuple(command)
         self._annotate = annotate
         self._named = bool(leaves) or root is not None

@@ -85,8 +85,12 @@ def trace(
     numerics: Numerics = "stages",
     file: str | None = None,
     given: dict[str, Any] | None = None,
+    forgets: bool = True,
 ) -> Traced:
-    """Run a program's text under a probe; what it raises is kept, its warnings are its own."""
+    """Run a program's text under a probe; what it raises is kept, its warnings are its own.
+
+    `forgets` False keeps the records of all iterations of a loop.
+    """
     text = textwrap.dedent(text).lstrip("\n")
     path = folder / (file or f"program_{next(_numbers)}.py")
     path.write_text(text, encoding="utf-8")
@@ -102,6 +106,7 @@ def trace(
         find_stages=find_stages,
         numerics=numerics,
     )
+    probe._recorder.iterations.forgets = forgets
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         code = compile(text, str(path), "exec")

@@ -6,8 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -19,12 +18,11 @@ from gradprobe.capture.leaf_watch import LeafWatch, WatchedLeaf
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.node_watch import NodeWatch
 from gradprobe.capture.torch_internals import NoSubclasses, aside, in_transform, node_counter
-from gradprobe.capture.value_stats import Number, as_number, on_host
+from gradprobe.capture.value_stats import as_number, on_host
+from gradprobe.capture.watched_pass import WatchedPass, sound
 from gradprobe.records.backward import Measured
-from gradprobe.records.numerics import NodeNumbers
 from gradprobe.records.op import Callee, Kind
 from gradprobe.records.report import GradStats
-from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import CONNECTED, DERIVED, REQUIRES_GRAD
 
 if TYPE_CHECKING:
@@ -117,36 +115,6 @@ def _transformed(outputs: Any, args: Any) -> bool:
     return any(isinstance(t, Tensor) and in_transform(t) for t in every)
 
 
-@dataclass(slots=True)
-class WatchedPass:
-    """One call of the engine, while it is written."""
-
-    how: Literal["backward", "grad"]
-    at_op: int
-    roots: tuple[int, ...]
-    inputs: tuple[int, ...]
-    place: int
-    where: Where
-    grad_fn: str | None
-    reached: dict[int, GradStats | None] = field(default_factory=dict)
-    raised: str | None = None
-    nodes: int | None = None
-    edges: int | None = None
-    measured: dict[int, Measured] = field(default_factory=dict)
-    retained: bool = False
-    numbers: NodeNumbers | None = None
-    hooks: Sequence[Changed] = ()
-    foreign: bool = False
-    altered: tuple[int, ...] = ()
-    root_value: Number | None = None
-
-
-def _sound(seen: WatchedPass) -> bool:
-    """Whether the gradient of every leaf that was reached is finite and not all zero."""
-    reached = [stats for stats in seen.reached.values() if stats is not None]
-    return seen.raised is None and all(not s.nonfinite and s.abs_max > 0 for s in reached)
-
-
 class Hooks(Protocol):
     """Who looks at what the program's own hooks do; see `gradient_hooks`."""
 
@@ -161,6 +129,10 @@ class Search(Protocol):
     def begin(self, roots: Sequence[Tensor]) -> tuple[list[Any], Any]: ...
 
     def measured(self, found: Any) -> dict[int, Measured]: ...
+
+
+def _nothing() -> None:
+    """Nobody asked."""
 
 
 class BackwardWatch:
@@ -190,6 +162,8 @@ class BackwardWatch:
         self.nodes: NodeWatch | None = None
         self.first_bad: WatchedPass | None = None
         self.hooks: Hooks | None = None
+        self.ended: Callable[[], None] = _nothing  # told when a pass is over
+        self._count = 0
 
     def wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _engine_run_backward(t_outputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -250,6 +224,7 @@ class BackwardWatch:
                         "that were not measured"
                     )
             self.mode.pauses -= 1
+            self._over()
         if seen.how == "grad":
             with NoSubclasses():
                 self.gradients(seen, result)
@@ -260,7 +235,7 @@ class BackwardWatch:
         if len(self.passes) < 3:
             return
         before = self.passes[-2]
-        if _sound(before) or self.first_bad is not None:
+        if sound(before) or self.first_bad is not None:
             before.numbers = None
         else:
             self.first_bad = before
@@ -275,6 +250,14 @@ class BackwardWatch:
                 return True
             traceback = traceback.tb_next
         return False
+
+    def _over(self) -> None:
+        try:
+            self.ended()
+        except Exception as fault:
+            # A fault of ours may cost memory, never the program.
+            self.ended = _nothing
+            self.say(f"earlier iterations were not looked at again: {fault!r}")
 
     def begin(self, outputs: Any, args: Any, kwargs: Any, frame: Any) -> WatchedPass:
         """Note what is asked of the engine: `args` are gradients, two flags, and the inputs."""
@@ -293,7 +276,9 @@ class BackwardWatch:
             grad_fn=next((t.grad_fn.name() for t in roots if t.grad_fn is not None), None),
             retained=bool(args[1]) if len(args) > 1 else False,
             altered=self.memory.exports.changed(),
+            index=self._count,
         )
+        self._count += 1
         self.passes.append(seen)
         self.mode.passes = len(self.passes)
         if len(roots) == 1 and roots[0].numel() == 1:

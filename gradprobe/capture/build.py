@@ -20,7 +20,7 @@ from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.source_map import SourceMap
 from gradprobe.capture.tables import ops_of, rewrites_of, values_of
 from gradprobe.capture.zero_factors import zero_factor
-from gradprobe.records.backward import FunctionCall, GradRead, HookChange, Pass
+from gradprobe.records.backward import FunctionCall, GradRead, HookChange, Pass, PastPass
 from gradprobe.records.numerics import ForwardNumbers
 from gradprobe.records.optimizer import GradUse, Optimizer
 from gradprobe.records.report import Environment
@@ -76,7 +76,12 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         names=names.of_sources(),
         named_root=names.root(),
         unseen=(*recorder.unseen, *_unseen(recorder, frames)),
-        record_bytes=journal.record_bytes(),
+        past=tuple(
+            PastPass(seen.index, seen.how, frames[seen.place], seen.reached, seen.raised)
+            for seen in recorder.iterations.past
+        ),
+        forgotten_ops=journal.forgotten,
+        record_bytes=journal.record_bytes() + recorder.iterations.past.nbytes(),
         seconds=recorder.seconds,
         autograd_dot=recorder.passes.dot,
         callers=tuple(journal.stack.callers),
@@ -158,6 +163,7 @@ def _passes(
                 hooks=tuple(_change(c, recorder, frames, sources) for c in seen.hooks),
                 altered=seen.altered,
                 root_value=None if seen.root_value is None else float(seen.root_value),
+                index=seen.index,
             )
         )
     return found

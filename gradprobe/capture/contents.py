@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import zlib
+from typing import Any
 
 from torch import Tensor
 
@@ -52,3 +53,14 @@ class Contents:
             return None
         self.left -= size
         return zlib.crc32((ctypes.c_char * size).from_address(start))
+
+
+def fingerprint(data: list[Any]) -> tuple[Any, ...]:
+    """The length and the two ends of a nested list."""
+    first: Any = data
+    last: Any = data
+    while isinstance(first, list) and first:
+        first = first[0]
+    while isinstance(last, list) and last:
+        last = last[-1]
+    return len(data), repr(first), repr(last)

@@ -12,6 +12,7 @@ from types import CodeType, FrameType
 
 from gradprobe.capture.call_stack import CallStack
 from gradprobe.capture.journal import Journal
+from gradprobe.capture.shift import Shift
 from gradprobe.records.sampling import Where
 
 _MOST = 4096
@@ -42,6 +43,9 @@ class Entries:
             self._in_a_row[place] = 0
         self.stacks[op] = journal.stack.stack(frame)
         return True
+
+    def forget(self, shift: Shift) -> None:
+        self.stacks = {shift.op(n): w for n, w in self.stacks.items() if not shift.gone(n)}
 
     def called_at(self, places: Iterable[int]) -> dict[int, str]:
         """The names by which places, and those that called functions, name what they call.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,6 +69,14 @@ class Exports:
                 self.latest.remove(export)
                 found.append(export.number)
         return tuple(found)
+
+    def forget(self, numbers: Mapping[int, int]) -> None:
+        """Exits have other numbers now; those that none stands for are forgotten."""
+        for export in list(self.latest):
+            if export.number in numbers:
+                export.number = numbers[export.number]
+            else:
+                self.latest.remove(export)
 
 
 def _extent(tensor: Tensor) -> tuple[int, int] | None:

@@ -24,6 +24,7 @@ from gradprobe.capture.learned import WRITES, Learned
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.op_table import classify
 from gradprobe.capture.raised_ops import raised_op
+from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import (
     NoSubclasses,
     has_history,
@@ -350,6 +351,12 @@ class SeeingMode(TorchFunctionMode):
             self.raised.append(raised_op(self, learned.number, given, error, frame))
         except Exception as fault:
             self.say(f"an op that raised was not recorded: {fault!r}")
+
+    def forget(self, shift: Shift) -> None:
+        self.stacks = {shift.op(n): w for n, w in self.stacks.items() if not shift.gone(n)}
+        self.draws[:] = [shift.op(op) for op in self.draws if not shift.gone(op)]
+        self.raised[:] = [shift.raised(op) for op in self.raised if not shift.gone(op.at_op)]
+        self.entries.forget(shift)
 
     def leaf_call(
         self, func: Callable[..., Any], learned: Learned, args: tuple[Any, ...], kwargs: Any

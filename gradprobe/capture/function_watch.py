@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gradprobe.capture.function_mode import SeeingMode
+from gradprobe.capture.shift import Shift, without
 from gradprobe.capture.torch_internals import (
     BackwardHookFunction,
     NoSubclasses,
@@ -45,7 +46,7 @@ class FunctionWatch:
         self.mode = mode
         self.say = say
         self.calls: list[WatchedFunction] = []
-        self.handles: list[Any] = []
+        self.handles: list[tuple[int, Any]] = []
         self.thread = threading.get_ident()
 
     def wrap_apply(self, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -152,7 +153,7 @@ class FunctionWatch:
             refused = {value for value, asked, grad in answers if asked and grad is None}
             call.none_for |= refused - given  # one tensor may be two of the arguments
 
-        self.handles.append(node.register_hook(answered))
+        self.handles.append((call.op, node.register_hook(answered)))
 
     def wrap_parameter(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:
@@ -199,7 +200,17 @@ class FunctionWatch:
 
         return from_numpy
 
+    def forget(self, shift: Shift) -> None:
+        self.handles[:] = without(self.handles, shift)
+        self.calls[:] = [call for call in self.calls if not shift.gone(call.op)]
+        for call in self.calls:
+            if call.op >= shift.first.op:
+                call.op = shift.op(call.op)
+                call.inner_from = shift.op(call.inner_from)
+                call.explicit = shift.values(call.explicit)
+                call.none_for = {shift.value(value) for value in call.none_for}
+
     def remove(self) -> None:
-        for handle in self.handles:
+        for _, handle in self.handles:
             handle.remove()
         self.handles.clear()

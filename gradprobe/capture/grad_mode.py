@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FrameType
@@ -46,8 +47,8 @@ class GradMode:
         self.stack = stack
         self.openings: list[Opening | None] = [None]
         self._numbers: dict[Opening, int] = {}
-        # What was open before a context manager was entered, by its id; it lives until its exit.
-        self._before: dict[int, list[int]] = {}
+        # What was open before a context manager was entered. One that is only called is never left.
+        self._before: weakref.WeakKeyDictionary[Any, list[int]] = weakref.WeakKeyDictionary()
         self.region = 0
         if torch.is_inference_mode_enabled():
             self.region = self._number(BEFORE_INFERENCE)
@@ -73,7 +74,7 @@ class GradMode:
     def _entering(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def __enter__(context: Any) -> Any:
             result = original(context)
-            before = self._before.setdefault(id(context), [])
+            before = self._before.setdefault(context, [])
             if type(context) is not torch.set_grad_enabled or not before:
                 before.append(self.region)
             self._switched(context, sys._getframe(1), "with")
@@ -84,10 +85,10 @@ class GradMode:
     def _exiting(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def __exit__(context: Any, *exception: Any) -> Any:
             result = original(context, *exception)
-            before = self._before.get(id(context))
+            before = self._before.get(context)
             self.region = before.pop() if before else 0
             if not before:
-                self._before.pop(id(context), None)
+                self._before.pop(context, None)
             return result
 
         return __exit__
@@ -99,7 +100,7 @@ class GradMode:
             original(context, *args, **kwargs)
             if sys._getframe(1).f_code.co_filename == _GRAD_MODE_FILE:
                 return  # no_grad switches in this way itself: its own enter and exit say it all
-            self._before[id(context)] = [before]
+            self._before[context] = [before]
             self._switched(context, sys._getframe(1), "call")
 
         return __init__

@@ -12,6 +12,7 @@ import threading
 import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from gradprobe.capture.hook_chain import Chain, Changed, Hook, Looks, Registered
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.patches import Patches
+from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import (
     in_transform,
     module_hooks,
@@ -87,6 +89,14 @@ class HookWatch:
             chain.on = "tensor" if hooks is tensor_hooks(tensor) else "accumulated"
             chain.value = self.memory.meet(tensor, place).value
             chain.known[handle.id] = self._registered(frame)
+
+    def forget(self, shift: Shift) -> None:
+        for chain in list(self.chains.values()):
+            if chain.value >= 0:
+                chain.value = shift.value(chain.value)
+            for key, registered in chain.known.items():
+                if registered.at_op >= 0:
+                    chain.known[key] = replace(registered, at_op=shift.op(registered.at_op))
 
     def _registered(self, frame: Any) -> Registered:
         journal = self.mode.journal

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import CodeType
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from gradprobe.capture.backward_hooks import statistics
 from gradprobe.capture.op_table import classify
+from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import (
     aside,
     current_node,
@@ -98,6 +99,14 @@ class Changed:
     before: Numbers
     after: Numbers | None
     taken: bool = False
+
+    def forget(self, shift: Shift) -> None:
+        self.value = shift.value(self.value) if self.value >= 0 else -1
+        self.op = shift.op(self.op) if self.op >= 0 else -1
+        registered = self.hook.registered
+        if registered.at_op >= 0:
+            registered = replace(registered, at_op=shift.op(registered.at_op))
+            self.hook = replace(self.hook, registered=registered)
 
     @property
     def same(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import version
 
 _TRIES = 256  # to find an element in common; past them the answer is yes
@@ -108,6 +109,13 @@ class Identity:
         storage = storage_of(tensor)
         found = self.by_storage.get(storage) if storage else None
         return found[-1] if found else None
+
+    def forget(self, shift: Shift) -> None:
+        """Live tensors whose values are forgotten hold their twins."""
+        first = shift.first.value
+        for ref in list(self.table.values()):
+            if ref.value >= first:
+                ref.value = shift.value(ref.value)
 
     def clear(self) -> None:
         self.table.clear()

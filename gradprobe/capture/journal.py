@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gradprobe.capture.call_stack import CallStack
 from gradprobe.capture.identity import Identity, TensorRef
+from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import has_history, version
 from gradprobe.records.op import Callee
 from gradprobe.records.tensor import (
@@ -35,6 +36,8 @@ class Journal:
         "callee_of",
         "callees",
         "flags",
+        "forgotten",
+        "gaps",
         "head",
         "identity",
         "inputs",
@@ -69,6 +72,8 @@ class Journal:
         self.flags = bytearray()
         self.made_at = array("i")
         self.rewrites = array("i")  # value, the one before, version: three to a write
+        self.forgotten = 0  # ops
+        self.gaps: list[tuple[int, int]] = []  # node numbers of their stretches: [from, to)
         self.metas: list[TensorMeta] = []
         self.meta_of: dict[tuple[torch.Size, torch.dtype, str], int] = {}
         self.callees: list[Callee] = []
@@ -116,6 +121,43 @@ class Journal:
         now = version(tensor)
         self.rewrites.extend((value, before, -1 if now is None else now))
         return now
+
+    def forget(self, shift: Shift) -> None:
+        """Take a stretch of rows and values out. In place: the writers below hold the columns."""
+        a, b = shift.first.op, shift.last.op
+        va, vb, renumber = shift.first.value, shift.last.value, shift.value
+        if a < b:
+            before = self.sequence[a - 1] if a else 0
+            if self.gaps and self.gaps[-1][0] == before:
+                self.gaps.pop()
+            self.gaps.append((before, self.sequence[b - 1]))
+        self.forgotten += b - a
+        for column, ends in ((self.inputs, self.inputs_end), (self.outputs, self.outputs_end)):
+            first, last = ends[a - 1] if a else 0, ends[b - 1] if b else 0
+            column[first:] = [v if v < va else renumber(v) for v in column[last:]]
+            ends[a:] = array("i", [end - (last - first) for end in ends[b:]])
+        for rows in (self.head, self.site, self.sequence):
+            del rows[a:b]
+        for values in (self.meta, self.flags):
+            del values[va:vb]
+        self.made_at[va:] = array("i", [op if op < a else op - (b - a) for op in self.made_at[vb:]])
+        self._forget_rewrites(shift)
+
+    def _forget_rewrites(self, shift: Shift) -> None:
+        columns = self.rewrites
+        start = len(columns)
+        while start and columns[start - 3] >= shift.first.value:
+            start -= 3
+        later = columns[start:]
+        del columns[start:]
+        for n in range(0, len(later), 3):
+            value, before, version = later[n : n + 3]
+            if not shift.made(value):
+                columns.extend((shift.value(value), shift.value(before), version))
+
+    def in_gap(self, node: int) -> bool:
+        """Whether the op that made a node is forgotten."""
+        return any(first <= node < last for first, last in self.gaps)
 
     def record_bytes(self) -> int:
         """Memory of the columns, in bytes: numbers in arrays, pointers, and the values' numbers."""

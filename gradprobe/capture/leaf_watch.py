@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -11,6 +12,7 @@ from torch.nn import Parameter
 
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
+from gradprobe.capture.shift import Shift
 from gradprobe.records.op import Callee, Kind
 from gradprobe.records.sampling import Made, Where
 from gradprobe.records.tensor import CONNECTED, DERIVED, LEAF, PARAMETER, REQUIRES_GRAD
@@ -36,6 +38,8 @@ class WatchedLeaf:
     requires_grad: bool = True
     in_module: bool = False
     frozen_at: int = 0
+    # Its place, and which one of those made there in the same iteration it is.
+    key: tuple[int, int] = (-1, 0)
 
 
 @dataclass(slots=True)
@@ -129,3 +133,30 @@ class LeafWatch:
 
     def grad_read(self, value: int, place: int) -> None:
         self.reads.append((value, place))
+
+    def forget(self, shift: Shift) -> None:
+        """A leaf that was made and died in a forgotten stretch is forgotten with it."""
+        first = shift.first.value
+        self.leaves[:] = [
+            leaf for leaf in self.leaves if not (shift.made(leaf.values[0]) and leaf.ref() is None)
+        ]
+        for value in [v for v in self.by_value if v >= first]:
+            del self.by_value[value]
+        for leaf in self.leaves:
+            if leaf.values[-1] >= first:
+                leaf.values[:] = _once_each(shift.values(leaf.values))
+                for value in leaf.values:
+                    if value >= first or self._stands_in(value):
+                        self.by_value[value] = leaf
+        self.reads[:] = dict.fromkeys((shift.value(value), place) for value, place in self.reads)
+
+    def _stands_in(self, value: int) -> bool:
+        """Whether no live leaf is known by a value yet."""
+        known = self.by_value.get(value)
+        return known is None or known.ref() is None
+
+
+def _once_each(values: Sequence[int]) -> list[int]:
+    """The first value stays the first and the last the last; of others that recur, the last."""
+    later = list(dict.fromkeys(reversed(values[1:])))[::-1]
+    return [values[0], *later] if later != [values[0]] else later

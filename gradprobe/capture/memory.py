@@ -7,17 +7,19 @@ import sys
 import weakref
 from bisect import bisect_right
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gradprobe.capture.contents import Contents
+from gradprobe.capture.contents import Contents, fingerprint
 from gradprobe.capture.exports import SHARING, Exports
 from gradprobe.capture.graph_walk import behind
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
+from gradprobe.capture.shift import Shift, newest
 from gradprobe.capture.torch_internals import NoSubclasses, has_history, version
 from gradprobe.records.op import UNCOUNTED, UNTRACKED, Callee, Kind
 from gradprobe.records.sampling import Where
@@ -47,6 +49,7 @@ class Memory:
         "before",
         "contents",
         "exits",
+        "exits_now",
         "exports",
         "follow_all",
         "journal",
@@ -67,6 +70,7 @@ class Memory:
         self.met_as: dict[int, tuple[int, int, Where]] = {}
         self.unseen: list[int] = []  # places of first use of what unseen code had made
         self.exits: list[Exit] = []
+        self.exits_now: dict[int, int] = {}  # their numbers since the last was forgotten
         self.reentries: list[Reentry] = []
         # A Python number that left, by its value: exact, so a coincidence is out of the question
         # for all but the round ones, which are not kept.
@@ -118,7 +122,7 @@ class Memory:
         for found in behind(tensor.grad_fn, last):
             if isinstance(found, Tensor):
                 sources.append(self.meet(found, place).value)
-            else:
+            elif not journal.in_gap(found):
                 op = bisect_right(journal.sequence, found)
                 if op < len(journal.head):
                     start = journal.outputs_end[op - 1] if op else 0
@@ -249,7 +253,7 @@ class Memory:
         if isinstance(result, float) and math.isfinite(result) and not (result * 64).is_integer():
             self.numbers[result] = number
         elif isinstance(result, list) and result:
-            self._lists[id(result)] = (_fingerprint(result), number)
+            self._lists[id(result)] = (fingerprint(result), number)
         elif hasattr(result, "__array_interface__"):
             tensor = args[0]
             start = tensor.data_ptr()
@@ -293,7 +297,7 @@ class Memory:
         if isinstance(data, list):
             known = self._lists.get(id(data))
             # The list itself is not kept alive: its ends tell it from a later one at its address.
-            if known is not None and known[0] == _fingerprint(data):
+            if known is not None and known[0] == fingerprint(data):
                 return known[1]
             return None
         while data is not None:
@@ -302,6 +306,57 @@ class Memory:
                     return int(number)
             data = getattr(data, "base", None)
         return None
+
+    def forget(self, shift: Shift) -> None:
+        """What left in a forgotten stretch left at the same line in one that is kept."""
+        first = shift.first.value
+        for value in [v for v in self.met_as if v >= first]:
+            met = self.met_as.pop(value)
+            if not shift.made(value):
+                self.met_as[shift.value(value)] = met
+        self.unseen[:] = dict.fromkeys(self.unseen)
+        numbers, young = self._forget_exits(shift)
+        self.reentries[:] = [
+            replace(r, exit=numbers[r.exit], op=shift.op(r.op), value=shift.value(r.value))
+            for r in self.reentries
+            if r.exit in numbers and not shift.gone(r.op)
+        ]
+        left = {n: numbers[exit] for n, exit in self.numbers.items() if exit in numbers}
+        self.numbers = newest(left, [exit >= young for exit in left.values()])
+        lists = {n: (f, numbers[exit]) for n, (f, exit) in self._lists.items() if exit in numbers}
+        self._lists = newest(lists, [exit >= young for _, exit in lists.values()])
+        self._arrays[:] = [
+            (start, end, array, numbers[exit])
+            for start, end, array, exit in self._arrays
+            if exit in numbers and array() is not None
+        ]
+        self.exports.forget(numbers)
+        self.exits_now = numbers
+        kept = (o for o in self.overwritten if not shift.gone(o.op))
+        self.overwritten[:] = [replace(o, op=shift.op(o.op)) for o in kept]
+
+    def _forget_exits(self, shift: Shift) -> tuple[dict[int, int], int]:
+        """The number that each exit has now, of one that is gone that of its twin.
+
+        And the number of the first exit after the stretch.
+        """
+        sites = self.journal.site
+        numbers: dict[int, int] = {}
+        at: dict[tuple[int, str], int] = {}
+        kept: list[Exit] = []
+        young = -1
+        for number, exit in enumerate(self.exits):
+            place = (sites[exit.op], exit.through)
+            if shift.gone(exit.op):
+                if place in at:
+                    numbers[number] = at[place]
+                continue
+            if young < 0 and exit.op >= shift.last.op:
+                young = len(kept)
+            numbers[number] = at[place] = len(kept)
+            kept.append(replace(exit, op=shift.op(exit.op), value=shift.value(exit.value)))
+        self.exits[:] = kept
+        return numbers, young if young >= 0 else len(kept)
 
     def _pseudo(self, callee: Callee, place: int, inputs: list[int], outputs: list[int]) -> int:
         """A row for something that was no call."""
@@ -321,14 +376,3 @@ def _base(tensor: Tensor) -> Tensor:
     """The tensor whose views autograd counts `tensor` among: itself, if it is no such view."""
     base: Tensor | None = tensor._base
     return tensor if base is None else base
-
-
-def _fingerprint(data: list[Any]) -> tuple[Any, ...]:
-    """The length and the two ends of a nested list."""
-    first: Any = data
-    last: Any = data
-    while isinstance(first, list) and first:
-        first = first[0]
-    while isinstance(last, list) and last:
-        last = last[-1]
-    return len(data), repr(first), repr(last)

@@ -23,6 +23,7 @@ from gradprobe.capture.entries import name_at
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.quiet_modules import QuietModules
+from gradprobe.capture.shift import Shift, without
 from gradprobe.capture.torch_internals import aside, forget_keywords, history, in_transform
 from gradprobe.capture.value_stats import Number, Values, as_number, values_of
 from gradprobe.records.report import GradStats
@@ -82,6 +83,7 @@ class ModuleWatch:
         self._numbers: weakref.WeakKeyDictionary[Module, int] = weakref.WeakKeyDictionary()
         self._times: list[int] = []  # by module number, how often it was called
         self.handles: list[Any] = []
+        self._on_nodes: list[tuple[int, Any]] = []
 
     def install(self) -> None:
         self.handles = [
@@ -94,7 +96,26 @@ class ModuleWatch:
         for handle in self.handles:
             handle.remove()
             forget_keywords(handle)
+        for _, handle in self._on_nodes:
+            handle.remove()
         self.handles = []
+        self._on_nodes = []
+
+    def forget(self, shift: Shift) -> None:
+        """A call that is still open goes on."""
+        self._on_nodes[:] = without(self._on_nodes, shift)
+        first, last = shift.first.op, shift.last.op
+        self.calls[:] = [
+            call
+            for call in self.calls
+            if not (first <= call.from_op < last and 0 <= call.to_op <= last)
+        ]
+        for call in self.calls:
+            call.from_op = shift.op(call.from_op)
+            if call.to_op > first:
+                call.to_op = shift.op(call.to_op)
+                call.inputs = shift.values(call.inputs)
+                call.outputs = shift.values(call.outputs)
 
     def registered(self, module: Module, name: str, parameter: Any) -> None:
         self.leaves.registered(parameter)
@@ -198,7 +219,7 @@ class ModuleWatch:
                     if grad is not None and not in_transform(grad):
                         call.measured = statistics(grad)
 
-                self.handles.append(watch(first, node, measure))
+                self._on_nodes.append((call.from_op, watch(first, node, measure)))
 
     def _sigma(self, args: Any, kwargs: Any) -> Number | None:
         """The first number among the arguments of a call: those that are no state."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
 
 from gradprobe.capture.journal import Journal
+from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import aside, sequence_number
 from gradprobe.capture.value_stats import on_host
 from gradprobe.capture.witnesses import magnitude, witness
@@ -145,6 +146,21 @@ class NodeWatch:
         bad = any(n is not None and not 0 < n < math.inf for n in one.went)
         self._witnesses += bad
         return bad
+
+
+def renumbered_nodes(numbers: NodeNumbers, shift: Shift) -> NodeNumbers:
+    """The same nodes where ops and leaves have other numbers."""
+    nodes = (
+        replace(
+            node,
+            op=shift.op(node.op) if node.op >= 0 else -1,
+            targets=tuple(
+                leaf_target(shift.value(leaf_target(t))) if t < NOWHERE else t for t in node.targets
+            ),
+        )
+        for node in numbers.nodes
+    )
+    return NodeNumbers(tuple(nodes), numbers.complete)
 
 
 def worse(one: float, other: float) -> float:

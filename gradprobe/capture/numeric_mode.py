@@ -17,6 +17,7 @@ from torch import Tensor
 from gradprobe.capture import torch_internals
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.learned import Learned
+from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import aside, has_numbers
 from gradprobe.capture.value_stats import on_host
 from gradprobe.records.numerics import Extent
@@ -68,6 +69,11 @@ class NumericMode(SeeingMode):
         found = _extent(tensor)
         if found is not None:
             self.extents[ref.value] = found
+
+    def forget(self, shift: Shift) -> None:
+        super().forget(shift)
+        self.extents = {shift.value(v): x for v, x in self.extents.items() if not shift.made(v)}
+        self.factors = {shift.op(n): x for n, x in self.factors.items() if not shift.gone(n)}
 
     def ranges(self) -> dict[int, Extent]:
         """All extents so far, on the host."""

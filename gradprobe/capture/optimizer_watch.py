@@ -19,11 +19,12 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from gradprobe.capture.backward_hooks import WatchedPass
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.patches import Patches
+from gradprobe.capture.shift import Point, Shift
 from gradprobe.capture.torch_internals import aside
+from gradprobe.capture.watched_pass import WatchedPass
 from gradprobe.records.optimizer import Use
 
 _MOST = 64  # leaves of one optimiser that are followed
@@ -92,6 +93,28 @@ class OptimizerWatch:
             handle.remove()
         self._handles = []
         self.mode.on_gradient = None
+
+    def forget(self, shift: Shift) -> None:
+        """What was done from one backward to the next is forgotten with the ops between them."""
+        self.uses[:] = [use for use in self.uses if not _within(use, shift.first, shift.last)]
+        for use in self.uses:
+            if use.at_op >= shift.first.op:
+                use.at_op, use.until_op = shift.op(use.at_op), shift.op(use.until_op)
+                use.values, use.bare = shift.values(use.values), shift.values(use.bare)
+                use.grad = shift.value(use.grad) if use.grad >= 0 else -1
+        for watched in self.optimizers:
+            watched.at_op = shift.op(watched.at_op)
+            watched.held = {key: shift.value(value) for key, value in watched.held.items()}
+
+    def shown(self, first: Point, last: Point) -> Iterator[int]:
+        """What tells one iteration from another: what was done with gradients, in order."""
+        found = []
+        for use in reversed(self.uses):
+            if use.at_op < first.op:
+                break
+            if _within(use, first, last):
+                found.append((use.what, use.optimizer, use.place, len(use.bare), use.any))
+        yield hash(tuple(found))
 
     def _wrap_init(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -265,3 +288,10 @@ def _maker(optimizer: Any, frame: FrameType | None) -> FrameType | None:
             break
         frame = frame.f_back
     return frame
+
+
+def _within(use: WatchedUse, first: Point, last: Point) -> bool:
+    """Whether it was done after the pass that ended at `first`, and before that at `last` began."""
+    begun = use.at_op > first.op or (use.at_op == first.op and use.after > 0)
+    over = use.at_op > last.op or (use.at_op == last.op and use.after > 0)
+    return begun and not over

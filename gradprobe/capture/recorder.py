@@ -19,6 +19,7 @@ from gradprobe.capture.function_watch import FunctionWatch
 from gradprobe.capture.grad_mode import GradMode
 from gradprobe.capture.gradient_hooks import HookWatch
 from gradprobe.capture.graph_walk import GraphWalk
+from gradprobe.capture.iterations import Iterations
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.locals_tap import LocalsTap
@@ -96,6 +97,30 @@ class Recorder:
         if quiet is not None:
             self.passes.unwatched = quiet.backward
         self.optimizers = OptimizerWatch(self.mode, self.leaves, self.passes.passes, self.say)
+        self.iterations = Iterations(
+            self.mode,
+            self.leaves,
+            self.functions,
+            self.passes.passes,
+            lambda: self.marks.moment,
+            self.say,
+            bool(leaves),
+        )
+        self.iterations.shown = self.optimizers.shown
+        self.iterations.watchers += [
+            self.optimizers,
+            self.hooks,
+            self.saved_hooks,
+            self.memory,
+            self.mode,
+            self.functions,
+            self.marks,
+            self.modules,
+            self.leaves,
+            self.journal.identity,
+            self.journal,
+        ]
+        self.passes.ended = self.iterations.ended
         self.bound: dict[str, int] = {}  # of the names the user gave, what they meant at the end
         self.stance = torch_internals.EagerStance()
         self.seconds = 0.0

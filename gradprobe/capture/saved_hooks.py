@@ -12,6 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.patches import Patches
+from gradprobe.capture.shift import Shift
 
 
 class SavedHooks:
@@ -27,6 +28,11 @@ class SavedHooks:
     def install(self, patches: Patches) -> None:
         patches.method(saved_tensors_hooks, "__enter__", self._entering)
         patches.method(saved_tensors_hooks, "__exit__", self._exiting)
+
+    def forget(self, shift: Shift) -> None:
+        kept = (one for one in self.stretches if not shift.gone(one[0]))
+        self.stretches[:] = [(shift.op(first), shift.op(end)) for first, end in kept]
+        self._open[:] = map(shift.op, self._open)
 
     def _entering(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def __enter__(context: Any) -> Any:

@@ -16,6 +16,7 @@ from gradprobe.capture.backward_hooks import as_stats, statistics
 from gradprobe.capture.glimpse import glimpse
 from gradprobe.capture.graph_walk import GraphWalk
 from gradprobe.capture.recorder import Recorder
+from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import in_transform
 from gradprobe.capture.value_stats import on_host
 from gradprobe.records.backward import Measured
@@ -86,6 +87,9 @@ class StageSearch:
                 found.grad_fn = node.name()
                 handles.append(node.register_prehook(_measure(found)))
         return handles, [f for group in by_number.values() for f in group if f.grad_fn]
+
+    def forget(self, shift: Shift) -> None:
+        self._seen = shift.op(self._seen)
 
     def measured(self, found: Iterable[_Found]) -> dict[int, Measured]:
         """What the hooks saw, on the host."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -16,6 +16,7 @@ from gradprobe.capture.frame_paths import read
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.locals_tap import LocalsTap
 from gradprobe.capture.memory import Memory
+from gradprobe.capture.shift import Shift
 from gradprobe.capture.stage_selectors import Clock, Selector
 from gradprobe.capture.value_stats import Number, Values, as_number, values_of
 from gradprobe.records.report import GradStats, Source
@@ -74,9 +75,10 @@ class StageWatch:
         self.beats: list[Beat] = []
         self.first_in: dict[int, str] = {}  # values first met in a variable that a selector names
         self.locals: LocalsTap | None = None
-        self.handles: list[Any] = []
-        self._moment = 0
-        self._begun: set[tuple[Selector, int]] = set()  # calls whose first assignment was seen
+        self.handles: list[tuple[int, Any]] = []  # each with its stage's moment
+        self.moment = 0
+        # Calls whose first assignment was seen, and when.
+        self._begun: dict[tuple[Selector, int], int] = {}
 
     def tapped(self, name: str, x: object, step: int | None, sigma: object) -> None:
         """`gradprobe.tap` was called, by the caller's caller of this."""
@@ -95,7 +97,7 @@ class StageWatch:
             call = (selector, self.locals.current)
             if call in self._begun:
                 return True
-            self._begun.add(call)
+            self._begun[call] = self.moment
         with torch_internals.aside():
             unknown = id(x) not in self.journal.identity.table
             sigma = (
@@ -117,27 +119,55 @@ class StageWatch:
         if self.mode.pauses or self.locals is None:
             return
         names = frame.f_locals
-        self._moment += 1
+        self.moment += 1
         self.beats.append(
             Beat(
                 clock=clock,
                 activation=self.locals.current,
                 at_op=len(self.journal.head),
-                moment=self._moment,
+                moment=self.moment,
                 number=None if clock.step is None else as_number(read(clock.step, names)),
                 sigma=None if clock.sigma is None else as_number(read(clock.sigma, names)),
             )
         )
 
     def remove(self) -> None:
-        for handle in self.handles:
+        for _, handle in self.handles:
             handle.remove()
         self.handles.clear()
+
+    def forget(self, shift: Shift) -> None:
+        first, last = shift.first.moment, shift.last.moment
+        kept = []
+        for moment, handle in self.handles:
+            if first < moment <= last:
+                handle.remove()
+            else:
+                kept.append((moment, handle))
+        self.handles[:] = kept
+        self.stages[:] = [stage for stage in self.stages if not first < stage.moment <= last]
+        for stage in self.stages:
+            if stage.moment > first:
+                stage.at_op = shift.op(stage.at_op)
+                stage.value = shift.value(stage.value)
+        self.beats[:] = [
+            beat if beat.moment <= first else replace(beat, at_op=shift.op(beat.at_op))
+            for beat in self.beats
+            if not first < beat.moment <= last
+        ]
+        for value in [v for v in self.first_in if v >= shift.first.value]:
+            variable = self.first_in.pop(value)
+            if not shift.made(value):
+                self.first_in[shift.value(value)] = variable
+        going_on = {stage.activation for stage in self.stages if stage.moment > last}
+        for call, moment in list(self._begun.items()):
+            if first <= moment < last and call[1] not in going_on:
+                del self._begun[call]
 
     def _mark(
         self, name: str, x: Tensor, place: int, step: int | None, sigma: Number | None
     ) -> WatchedStage:
-        self._moment += 1
+        self.moment += 1
         value = self.memory.meet(x, place).value
         node = torch_internals.history(x)
         stage = WatchedStage(
@@ -153,7 +183,7 @@ class StageWatch:
             is_leaf=torch_internals.is_leaf(x),
             version=torch_internals.version(x),
             values=values_of(x),
-            moment=self._moment,
+            moment=self.moment,
             selector=None,
             activation=-1,
             ticking=-1,
@@ -165,5 +195,5 @@ class StageWatch:
                 if grad is not None and not torch_internals.in_transform(grad):
                     stage.measured = statistics(grad)
 
-            self.handles.append(watch(x, node, measure))
+            self.handles.append((stage.moment, watch(x, node, measure)))
         return stage

@@ -11,6 +11,7 @@ from gradprobe.diagnose.allow import Allowed, accept, stale
 from gradprobe.diagnose.calls import Through, loss_in, rows_of, through
 from gradprobe.diagnose.convergence import at_the_bottom
 from gradprobe.diagnose.engine import findings_of
+from gradprobe.diagnose.passes import alike, iteration_of, passes_of
 from gradprobe.diagnose.refusals import stopped_by_program
 from gradprobe.diagnose.stages import stages_of
 from gradprobe.diagnose.turns import as_notes, of_others
@@ -38,12 +39,16 @@ from gradprobe.records.trace import Trace
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One leaf with the view that decides on it."""
+    """One leaf with the view that decides on it.
+
+    `since` is the iteration in which that began, and of how many, where the first one was better.
+    """
 
     view: View
     findings: list[Finding]
     verdict: Verdict
     converged: bool = False  # passes with nothing left to improve were left out
+    since: tuple[int, int] | None = None
 
 
 def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
@@ -64,13 +69,14 @@ def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
     calls = [through(j.view, j.findings) for j in judged]
     leaves = tuple(_leaf(trace, j, c) for j, c in zip(judged, calls, strict=True))
     in_calls = loss_in(calls[0], views[0]) if views else None
+    since = judged[0].since if judged else None
     unseen = [*trace.unseen, *unfound(trace, views), *stale(findings, allowed)]
     if not judged and verdict != "no-root":
         unseen.append("no tensor was found that the program wants a gradient of: name one (--leaf)")
     return Report(
         environment=trace.environment,
         verdict=verdict,
-        headline=_headline(verdict, leaves, findings, root, in_calls, _stopped(trace)),
+        headline=_headline(verdict, leaves, findings, root, in_calls, _stopped(trace), since),
         leaves=leaves,
         root=root,
         stages=stages_of(trace, views),
@@ -80,6 +86,7 @@ def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
         cost=Cost(trace.record_bytes, trace.seconds, time.perf_counter() - began),
         picture=picture_of(views[0], findings) if views else picture_of(None, ()),
         calls=rows_of(views, calls),
+        passes=passes_of(trace, [view.leaf for view in views]),
         autograd_dot=trace.autograd_dot,
     )
 
@@ -101,8 +108,17 @@ def _worst_of(views: list[View]) -> Judged:
             continue
         every.append(Judged(view, findings, verdict_of(view, findings), bool(bottom)))
     worst_one = min(every, key=lambda j: VERDICTS.index(j.verdict))
-    chosen = every[-1] if worst_one.verdict == "flows" else worst_one
-    return replace(chosen, findings=[*chosen.findings, *notes])
+    if worst_one.verdict == "flows":
+        return replace(every[-1], findings=[*every[-1].findings, *notes])
+    passed = worst_one.view.passed
+    first = next((j for j in every if alike(j.view, worst_one.view)), worst_one)
+    if passed is None or first.verdict == worst_one.verdict:
+        return replace(worst_one, findings=[*worst_one.findings, *notes])
+    return replace(
+        worst_one,
+        findings=[*worst_one.findings, *notes],
+        since=iteration_of(worst_one.view.trace, passed),
+    )
 
 
 def _one_a_line(findings: list[Finding]) -> list[Finding]:
@@ -155,7 +171,7 @@ def _counts(trace: Trace, views: Sequence[View]) -> Counts:
     first = views[0] if views else None
     passed = first.passed if first is not None else None
     return Counts(
-        ops=len(trace.ops),
+        ops=len(trace.ops) + trace.forgotten_ops,
         nodes=passed.nodes if passed is not None else None,
         edges=passed.edges if passed is not None else None,
         steps=first.steps.count if first is not None else None,
@@ -183,10 +199,12 @@ def _headline(
     root: Root | None,
     in_calls: str | None,
     stopped: Frame | None,
+    since: tuple[int, int] | None,
 ) -> str:
-    """The one sentence: what happened to which leaf, and where. `in_calls`: of the denoiser.
+    """The one sentence: what happened to which leaf, and where.
 
-    `stopped` is a backward that an exception of the program's own ended.
+    `in_calls`: of the denoiser; `stopped` is a backward that an exception of the program's own
+    ended; `since`: in which iteration, and of how many.
     """
     if verdict == "no-root" and stopped is not None:
         where = f" at {os.path.basename(stopped.file)}:{stopped.line}"
@@ -210,6 +228,8 @@ def _headline(
         "nonfinite": f"{leaf}'s gradient is not finite",
         "error": "torch raised for a reason of autograd's",
     }[verdict]
+    if since is not None:
+        what += f" at iteration {since[0]} of {since[1]}"
     if not findings:
         return f"{verdict}: {what}"
     first = findings[0]

@@ -29,7 +29,10 @@ def stages_of(trace: Trace, views: Sequence[View]) -> tuple[Stage, ...]:
         stage = _bare(trace, views, leaf.values[0], leaf.name, leaf.at)
         found.append((-1, replace(stage, grad=view.grad)))
     landmarks = landmarks_of(views[0].steps) if views else ()
+    first, last = _judged(trace, views)
     for mark in trace.stages:
+        if not first <= mark.at_op <= last:
+            continue
         stage = _marked(trace, views, mark, landmarks)
         found.append((_moment(mark, stage, views), stage))
     if views:
@@ -38,6 +41,21 @@ def stages_of(trace: Trace, views: Sequence[View]) -> tuple[Stage, ...]:
         found.append((len(trace.ops), _root(trace, views)))
     found.sort(key=lambda pair: pair[0])
     return tuple(stage for _, stage in found)
+
+
+def _judged(trace: Trace, views: Sequence[View]) -> tuple[int, int]:
+    """From which op to which the iteration goes that the first view looks at.
+
+    It begins after the pass before it that was called at the same line; what came before and after
+    all passes belongs to the first and the last.
+    """
+    passed = views[0].passed if views else None
+    if passed is None:
+        return 0, len(trace.ops)
+    same = [p for p in trace.passes if p.at == passed.at]
+    position = same.index(passed)
+    first = same[position - 1].at_op if position else 0
+    return first, len(trace.ops) if passed is same[-1] else passed.at_op
 
 
 def _moment(mark: StageMark, stage: Stage, views: Sequence[View]) -> int:

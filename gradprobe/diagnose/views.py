@@ -19,8 +19,6 @@ from gradprobe.records.source import Frame
 from gradprobe.records.tensor import REQUIRES_GRAD
 from gradprobe.records.trace import Trace
 
-_MOST_PASSES = 24  # of a long optimisation, the first and the last half of these are judged
-
 
 @dataclass(frozen=True, slots=True)
 class Goal:
@@ -36,20 +34,14 @@ class Goal:
 
 
 def goals_of(trace: Trace) -> list[Goal]:
-    """The named root alone if there is one, else every pass, in order."""
+    """The named root alone if there is one, else every pass whose records are there, in order."""
     passes = [p for p in trace.passes if not stopped_by_program(p)]
     if trace.named_root is not None:
         value, name, at = trace.named_root
         passed = next((p for p in passes if value in p.roots), None)
         return [Goal((value,), name, at, passed, passed.where if passed is not None else None)]
     goals = [Goal(p.roots, p.root_name, p.at, p, p.where) for p in passes if p.roots]
-    goals += _refusals(trace)
-    if len(goals) > _MOST_PASSES:
-        half = _MOST_PASSES // 2
-        between = goals[half:-half]
-        raised = [g for g in between if g.passed is not None and g.passed.raised]
-        goals = [*goals[:half], *raised[:1], *goals[-half:]]
-    return goals
+    return [*goals, *_refusals(trace)]
 
 
 def _refusals(trace: Trace) -> list[Goal]:
@@ -80,7 +72,8 @@ def leaf_groups(trace: Trace) -> list[LeafMark]:
         if known is None:
             groups[key] = mark
         else:
-            groups[key] = replace(known, values=(*known.values, *mark.values))
+            values = dict.fromkeys((*known.values, *mark.values))
+            groups[key] = replace(known, values=tuple(values))
     return list(groups.values())
 
 

@@ -56,7 +56,8 @@ class Pass:
     `foreign` says that it was raised by code of the program's that ran in the pass, or is no error
     of the engine's kind. `retained` says that the graph was to be kept. `hooks` are the program's
     own that changed a gradient, in the order in which they ran. `root_value` is
-    the number that a root of one element held.
+    the number that a root of one element held. `index` counts the
+    passes of the run, also those whose records were forgotten.
     """
 
     how: Literal["backward", "grad"]
@@ -80,6 +81,18 @@ class Pass:
     # Exits whose memory was changed since, before this pass, by no op that was seen.
     altered: tuple[int, ...] = ()
     root_value: float | None = None
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PastPass:
+    """A pass whose records were forgotten, as it was one like others; `reached` as of a `Pass`."""
+
+    index: int
+    how: Literal["backward", "grad"]
+    at: Frame | None
+    reached: Mapping[int, GradStats | None]
+    raised: str | None
 
 
 @dataclass(frozen=True, slots=True)

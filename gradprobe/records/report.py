@@ -141,6 +141,23 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class BackwardPass:
+    """One backward of the run, `index` from 0.
+
+    `reached` has for each judged leaf that it was asked for the gradient's statistics, None where
+    no gradient arrived. `kept` says that the records behind it were there to be judged: of a long
+    loop the first and last turns are kept, and those that differ from all before them.
+    """
+
+    index: int
+    how: Literal["backward", "grad"]
+    at: Frame | None
+    reached: Mapping[str, GradStats | None]
+    kept: bool = True
+    raised: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DenoiserCall:
     """One call of the denoiser between leaf and root, and what gradient did there.
 
@@ -242,6 +259,7 @@ class Report:
     cost: Cost
     picture: Picture
     calls: tuple[DenoiserCall, ...] = ()
+    passes: tuple[BackwardPass, ...] = ()
     # The autograd graph as torchviz draws it, in DOT; only where the trace was asked for it.
     autograd_dot: str | None = field(default=None)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gradprobe.records.backward import FunctionCall, GradRead, Pass, RaisedOp
+from gradprobe.records.backward import FunctionCall, GradRead, Pass, PastPass, RaisedOp
 from gradprobe.records.numerics import ForwardNumbers
 from gradprobe.records.op import OpTable
 from gradprobe.records.optimizer import GradUse, Optimizer
@@ -100,6 +100,9 @@ class Trace:
     overwritten: tuple[Overwritten, ...] = ()
     # Stretches of ops, first and end, in which the program's own hooks kept what ops save.
     hooked: tuple[tuple[int, int], ...] = ()
+    # Of a long loop: passes whose records are forgotten, and how many ops were.
+    past: tuple[PastPass, ...] = ()
+    forgotten_ops: int = 0
     # What the user asked of stages: by name the denoiser, and whether to look for them at all.
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"

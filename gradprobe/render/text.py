@@ -12,6 +12,7 @@ from rich.text import Text as Line
 
 from gradprobe.records.report import WRONG, Certainty, Finding, Leaf, Report, Severity, Verdict
 from gradprobe.render.page import Page
+from gradprobe.render.pass_lines import pass_lines
 from gradprobe.render.plain import cropped, tensor, visible
 from gradprobe.render.stage_section import show_stages
 
@@ -63,6 +64,7 @@ class Text:
             _note(page, finding)
         _more(page, len(notes) - _MOST_FINDINGS, "notes")
         _leaves(page, report)
+        _passes(page, report)
         show_stages(page, report)
         _unseen(page, report)
         _footer(page, report)
@@ -168,6 +170,14 @@ def _leaf(page: Page, leaf: Leaf) -> None:
         trouble = f", {grad.nonfinite} not finite" if grad.nonfinite else ""
         grid.add_row("  gradient", "", f"{spread}{trouble}, {grad.zero_fraction:.0%} zero")
     page.show(grid)
+
+
+def _passes(page: Page, report: Report) -> None:
+    lines = list(pass_lines(report))
+    if lines:
+        page.blank()
+    for line in lines:
+        page.paragraph(line, indent=0)
 
 
 def _unseen(page: Page, report: Report) -> None:

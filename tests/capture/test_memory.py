@@ -176,6 +176,7 @@ for iteration in range(5):
     {ask}
     {move}
 """,
+        forgets=False,
     )
     assert run.raised is None
     assert run.report.verdict == "flows", run.report.headline

@@ -195,7 +195,7 @@ def test_an_optimisation_around_the_sampler_is_no_step(tmp_path: Path) -> None:
     assert report.counts.steps == 4
     assert report.counts.denoiser_calls == 4
     assert numbers(run) == [0, 1, 2, 3]
-    assert len(run.trace.passes) == 5
+    assert len(run.report.passes) == 5
     (leaf,) = report.leaves
     assert "4 denoiser calls" in leaf.layers.complete.sentence
 
