@@ -73,12 +73,10 @@ class Iterations:
         near = self._begins[max(0, len(self._begins) - 1 - _NEAR)].value
         flags, last = journal.flags, self.passes[-1]
         start = journal.inputs_end[begin.op - 1] if begin.op else 0
-        used = (journal.inputs[start:], last.roots, last.inputs)
-        return any(
-            near <= value < begin.value and flags[value] & (REQUIRES_GRAD | LEAF) == REQUIRES_GRAD
-            for values in used
-            for value in values
-        )
+        end = begin.value
+        earlier = [value for value in journal.inputs[start:] if near <= value < end]
+        earlier += [value for value in (*last.roots, *last.inputs) if near <= value < end]
+        return any(flags[value] & (REQUIRES_GRAD | LEAF) == REQUIRES_GRAD for value in earlier)
 
     def _close(self) -> None:
         """The iteration before the last turn is over: keep it or forget it."""

@@ -125,7 +125,8 @@ class Journal:
     def forget(self, shift: Shift) -> None:
         """Take a stretch of rows and values out. In place: the writers below hold the columns."""
         a, b = shift.first.op, shift.last.op
-        va, vb, renumber = shift.first.value, shift.last.value, shift.value
+        va, vb, twin = shift.first.value, shift.last.value, shift.twin
+        down = vb - va
         if a < b:
             before = self.sequence[a - 1] if a else 0
             if self.gaps and self.gaps[-1][0] == before:
@@ -134,7 +135,9 @@ class Journal:
         self.forgotten += b - a
         for column, ends in ((self.inputs, self.inputs_end), (self.outputs, self.outputs_end)):
             first, last = ends[a - 1] if a else 0, ends[b - 1] if b else 0
-            column[first:] = [v if v < va else renumber(v) for v in column[last:]]
+            column[first:] = [
+                v if v < va else v - down if v >= vb else twin(v) for v in column[last:]
+            ]
             ends[a:] = array("i", [end - (last - first) for end in ends[b:]])
         for rows in (self.head, self.site, self.sequence):
             del rows[a:b]

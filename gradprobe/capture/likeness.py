@@ -75,8 +75,9 @@ class Likeness:
             start, end = ends[a - 1] if a else 0, ends[b - 1] if b else 0
             values = column[start:end]
             sums.update(array("q", [v - base if v >= base else -1 for v in values]).tobytes())
-            outer = [self.mark(v, self._losses.get(v, 0)) for v in values if v < base]
-            sums.update(array("q", outer).tobytes())
+            outer = [v for v in values if v < base]
+            marks = {v: self.mark(v, self._losses.get(v, 0)) for v in set(outer)}
+            sums.update(array("q", [marks[v] for v in outer]).tobytes())
             sums.update(array("q", [e - start for e in ends[a:b]]).tobytes())
         sums.update(array("q", beside).tobytes())
         return sums.digest()

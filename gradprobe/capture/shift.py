@@ -69,7 +69,10 @@ class Shift:
 
 
 class Forgetful(Protocol):
-    """Whoever holds numbers of ops or values."""
+    """Whoever holds numbers of ops or values: an entry of `Iterations.watchers`.
+
+    It drops what happened at ops that are `gone`, and renumbers the rest by `op` and `value`.
+    """
 
     def forget(self, shift: Shift) -> None: ...
 
