@@ -28,11 +28,12 @@ def passes_of(trace: Trace, leaves: Sequence[LeafMark]) -> tuple[BackwardPass, .
 def _reached(
     reached: Mapping[int, GradStats | None], leaves: Sequence[LeafMark]
 ) -> dict[str, GradStats | None]:
+    """By leaf the gradient of its latest value that has one: some of its tensors may be past."""
     found = {}
     for leaf in leaves:
-        value = next((v for v in reversed(leaf.values) if v in reached), None)
-        if value is not None:
-            found[leaf.name] = reached[value]
+        every = [reached[v] for v in reversed(leaf.values) if v in reached]
+        if every:
+            found[leaf.name] = next((grad for grad in every if grad is not None), None)
     return found
 
 

@@ -366,6 +366,7 @@ for i in range(9):
 
 
 @pytest.mark.parametrize("scheduler", ["DDIMScheduler", "DPMSolverMultistepScheduler"])
+@pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")  # numpy's, of torch
 @pytest.mark.parametrize(
     ("again", "keep"),
     [

@@ -56,7 +56,6 @@ def check(view: View) -> Iterator[Draft]:
     if second.at is None:
         return
     name = view.leaf.name
-    times = "" if len(found) == 1 else f", {len(found)} times"
     same = first.at is not None and second.at.place == first.at.place
     related = [] if same or first.at is None else [Related("first backward", first.at)]
     if update.at is not None:
@@ -65,7 +64,8 @@ def check(view: View) -> Iterator[Draft]:
         at=second.at,
         severity="note",
         related=tuple(related),
-        message=f"backward adds to a gradient of {name} that an update has already used{times}",
+        message=f"backward adds to a gradient of {name} that an update has already used",
+        count=len(found),
         fix=f"clear the gradient after each update: zero_grad(), or {name}.grad = None",
     )
 
