@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradprobe.diagnose.calls import Through, loss_in
+from gradprobe.diagnose.health import healthy
 from gradprobe.diagnose.hooks import spoiled
 from gradprobe.graph.view import View
 from gradprobe.records.op import Kind
-from gradprobe.records.report import VERDICTS, WRONG, Complete, Finding, Layer, Layers, Verdict
+from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers, Verdict
 
 _NO_GRAD = "does not require grad"
 # Findings that are about no way of the gradient: torch stopped, it is wrong, or nobody knows.
 _OF_NO_WAY = frozenset({"GP114", "GP302", "GP201", "GP202", "GP203", "GP204", "GP205"})
 # Findings about what is done with a gradient that arrived.
 OF_THE_UPDATE = frozenset({"GP401", "GP402", "GP403", "GP404"})
-
-_SPOILED = {
-    "dropped": "the gradient is gone",
-    "zero": "the gradient is exactly zero",
-    "nonfinite": "the gradient is NaN or Inf",
-}
 
 
 def verdict_of(view: View, findings: Sequence[Finding]) -> Verdict:
@@ -58,7 +53,7 @@ def layers_of(
 ) -> Layers:
     """Connected, complete, healthy: each with the sentence that says why."""
     complete = _complete(view, findings, calls)
-    return Layers(_connected(view), complete, _healthy(view, findings, verdict, converged))
+    return Layers(_connected(view), complete, healthy(view, findings, verdict, converged))
 
 
 def _connected(view: View) -> Layer:
@@ -104,29 +99,3 @@ def _complete(view: View, findings: Sequence[Finding], calls: Sequence[Through])
     if any(view.trace.ops.callee_of(op).kind is Kind.UNSEEN for op in view.flow.ops):
         return Complete("unknown", "part of the way ran in code that could not be seen")
     return Complete("yes", "every way that was seen carries gradient")
-
-
-def _healthy(view: View, findings: Sequence[Finding], verdict: Verdict, converged: bool) -> Layer:
-    grad = view.grad
-    if grad is None:
-        return Layer("unknown", "there is no gradient to look at")
-    after = spoiled(view)
-    if after is not None:
-        return Layer("no", f"{_SPOILED[after]} after a hook of {view.leaf.name}")
-    if verdict == "nonfinite":
-        return Layer("no", f"{grad.nonfinite} elements of the gradient are NaN or Inf")
-    if verdict == "zero":
-        return Layer("no", "the gradient is exactly zero everywhere")
-    size = f"finite, norm {grad.norm:.3g}, {grad.zero_fraction:.0%} zeros"
-    wrong = [f for f in findings if f.code in WRONG and f.severity == "error"]
-    if any(f.certainty == "proven" for f in wrong):
-        return Layer("no", f"{size}, and wrong: computed from values that were written over")
-    if wrong:
-        return Layer("unknown", f"{size}, and perhaps wrong")
-    if converged:
-        return Layer(
-            "yes",
-            f"{size}, until {view.root_name} was at its lowest; exactly zero from then on, "
-            "as nothing was left to improve",
-        )
-    return Layer("yes", size)

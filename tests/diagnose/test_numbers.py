@@ -193,3 +193,41 @@ loss.backward()
     assert [(f.severity, f.at.line) for f in notes] == [("note", traced.line("GP306"))]
     assert notes[0].message.startswith("step 2 multiplied the norm of the gradient by ")
     assert traced.report.verdict == "flows"
+
+
+def test_a_stage_with_coefficient_zero_is_told_of_and_is_no_break(tmp_path: Path) -> None:
+    traced = trace(
+        tmp_path,
+        HEAD
+        + """
+import gradprobe
+z0 = torch.randn(4, requires_grad=True)
+x = z0 * 80.0
+noise = gradprobe.tap("step_noise", z0 * 2.0, step=3)
+x = x + noise * 0.0
+loss = x.pow(2).mean()
+loss.backward()
+""",
+    )
+    (leaf,) = traced.report.leaves
+    assert (leaf.verdict, leaf.layers.healthy.answer) == ("flows", "yes")
+    assert leaf.layers.healthy.sentence.endswith(
+        "connected with coefficient 0 at step_noise of step 3"
+    )
+
+
+def test_a_gradient_that_was_not_finite_on_its_way_is_not_healthy(tmp_path: Path) -> None:
+    traced = trace(
+        tmp_path,
+        HEAD
+        + """
+import gradprobe
+z0 = torch.ones(4, requires_grad=True)
+x = gradprobe.tap("masked", torch.relu(z0 - 1.0))
+loss = z0.sum() + x.sqrt().sum()
+loss.backward()
+""",
+    )
+    (leaf,) = traced.report.leaves
+    assert leaf.layers.healthy.answer == "no"
+    assert leaf.layers.healthy.sentence.endswith("but NaN or Inf at masked")

@@ -71,7 +71,11 @@ class Case:
             locate = {k: v.format(*self.args) for k, v in self.truth["locate"].items()}
             return [Place(self.truth["file"], decorator_line(**locate))]
         found = [self.truth, *self.truth.get("also", [])]
-        return [Place(p["file"], self._line(p["file"], p["line"], p["source"])) for p in found]
+        return [self.place_of(p) for p in found]
+
+    def place_of(self, told: dict[str, Any]) -> Place:
+        """The place of a `file`, a `line` and its `source` as a truth tells them."""
+        return Place(told["file"], self._line(told["file"], told["line"], told["source"]))
 
     def _line(self, file: str, line: int, source: str) -> int:
         """`line`, or in another release of a library the nearest line with the same text."""

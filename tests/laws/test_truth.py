@@ -115,3 +115,11 @@ def test_the_list_of_later_cases_is_true() -> None:
     names = {case.name for case in judged()}
     assert set(LATER) <= names
     assert all((CASES / f"{name}.json").exists() for name in LATER)
+
+
+@named([case for case in HEALTHY if case.truth and "note" in case.truth])
+def test_a_note_names_its_rule_and_its_line(nursery: Nursery, case: Case) -> None:
+    report, truth = trace(nursery, case)
+    notes = [f for f in report["findings"] if f["severity"] == "note"]
+    assert [f["code"] for f in notes] == [truth["note"]["code"]]
+    assert case.place_of(truth["note"]).is_at(notes[0]["at"]), notes[0]["at"]

@@ -50,6 +50,7 @@ loss.backward()
 """
 
 FACTOR = 1000.0
+OUTPUT = "step_output"  # what adapters call the state that a step ends with
 
 
 def check(view: View) -> Iterator[Draft]:
@@ -62,7 +63,8 @@ def check(view: View) -> Iterator[Draft]:
             continue
         how = "multiplied" if ratio > 1 else "divided"
         by = max(ratio, 1 / ratio)
-        step = f"step {before.step}" if before.step is not None else "the first step"
+        number = after.step if after.name == OUTPUT else before.step
+        step = f"step {number}" if number is not None else "the first step"
         yield Draft(
             at=after.at,
             severity="note",
@@ -76,11 +78,11 @@ def _states(view: View) -> list[Stage]:
     """The sampler's state from step to step, as far as its gradient is known and no zero."""
     found: list[Stage] = []
     for stage in stages_of(view.trace, [view]):
-        if stage.name not in (START, INPUT, FINAL) or stage.grad is None:
+        if stage.name not in (START, INPUT, OUTPUT, FINAL) or stage.grad is None:
             continue
         if not (0 < _norm(stage) < math.inf):
             continue
-        if stage.name == INPUT and any(s.step == stage.step for s in found):
+        if any((s.name, s.step) == (stage.name, stage.step) for s in found):
             continue  # a midpoint
         found.append(stage)
     return found
