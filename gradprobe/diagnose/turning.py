@@ -10,6 +10,7 @@ import math
 import re
 from typing import Literal
 
+from gradprobe.diagnose.hooks import hooked
 from gradprobe.graph.node_flow import NodeFlow, Turn
 from gradprobe.graph.view import View
 from gradprobe.records.numerics import Saved
@@ -39,10 +40,33 @@ _MULTIPLIES = _names(
 )
 
 
-def node_flow(view: View) -> NodeFlow | None:
-    """The nodes of the view's pass, where they were measured."""
+def ended(view: View) -> list[Turn]:
+    """Where gradients became zero; empty too where nodes were not measured."""
+    flow = _node_flow(view)
+    return [] if flow is None else [t for t in flow.ends() if not _by_hook(view, t)]
+
+
+def born(view: View) -> list[Turn]:
+    """Where gradients stopped being finite; empty too where nodes were not measured."""
+    flow = _node_flow(view)
+    return [] if flow is None else [t for t in flow.births() if not _by_hook(view, t)]
+
+
+def measured(view: View) -> bool:
+    """Whether the nodes of the view's pass were measured."""
+    return view.passed is not None and view.passed.numbers is not None
+
+
+def _node_flow(view: View) -> NodeFlow | None:
     numbers = view.passed.numbers if view.passed is not None else None
     return None if numbers is None else NodeFlow(numbers, view.leaf.values)
+
+
+def _by_hook(view: View, turn: Turn) -> bool:
+    """Whether a hook of the program did it: what a node gave is seen after its hooks."""
+    if kind_of(turn) == "backwardhookfunction":
+        return True
+    return any(h.op == turn.node.op for h in hooked(view) if h.effect != "changed" and h.op >= 0)
 
 
 def reason_of(turn: Turn) -> Reason:

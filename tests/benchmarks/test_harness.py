@@ -96,12 +96,14 @@ def test_the_command_prints_every_figure_with_its_target(
 
     assert result.exit_code == 0, result.output
     assert all(len(line) <= 80 for line in result.output.splitlines() if str(tmp_path) not in line)
-    for target in ("<= 1.2 x", "<= 1.1 x", "<= 6 us", "<= 200 B"):
+    for target in ("<= 1.2 x", "<= 1.05 x", "<= 2 x", "<= 1.1 x", "<= 6 us", "<= 200 B"):
         assert target in result.output
     saved = json.loads(latest.read_text(encoding="utf-8"))
     assert saved["conditions"]["ops_recorded"] >= SMALL.tiny_ops
     assert [row["target"] for row in saved["rows"] if row["target"]] == [
         1.2,
+        1.05,
+        2.0,
         1.1,
         6.0,
         200.0,

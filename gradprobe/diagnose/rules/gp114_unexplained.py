@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 from gradprobe.diagnose.refusals import refusal_of
 from gradprobe.diagnose.rule import Draft
+from gradprobe.diagnose.turning import measured
 from gradprobe.graph.view import View
 from gradprobe.records.source import Frame, Related
 
@@ -79,8 +80,7 @@ def check(view: View) -> Iterator[Draft]:
 
 def _look(view: View) -> str:
     """Zeros and NaN are traced to their op only where every node was measured."""
-    measured = view.passed is not None and view.passed.numbers is not None
-    return _FIX if measured else _MEASURE
+    return _FIX if measured(view) else _MEASURE
 
 
 def _function(view: View, said: str) -> Frame | None:

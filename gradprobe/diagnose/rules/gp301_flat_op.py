@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gradprobe.diagnose.rule import Draft
-from gradprobe.diagnose.turning import node_flow, reason_of
+from gradprobe.diagnose.turning import ended, measured, reason_of
 from gradprobe.graph.view import View
 
 CODE = "GP301"
@@ -42,8 +42,8 @@ _FLAT = frozenset(["round", "floor", "ceil", "trunc", "fix", "sign", "sgn", "hea
 
 def check(view: View) -> Iterator[Draft]:
     """Flat ops between leaf and root, unless the gradient has another way."""
-    flow = node_flow(view)
-    proven = None if flow is None else {t.node.op for t in flow.ends() if reason_of(t) == "flat"}
+    ends = {turn.node.op for turn in ended(view) if reason_of(turn) == "flat"}
+    proven = ends if measured(view) else None
     for op in view.flow.ops:
         name = view.trace.ops.callee_of(op).name.rsplit(".", 1)[-1].removesuffix("_")
         if name not in _FLAT:

@@ -22,7 +22,7 @@ import math
 from collections.abc import Iterator
 
 from gradprobe.diagnose.rule import Draft
-from gradprobe.diagnose.turning import kind_of, node_flow, reason_of
+from gradprobe.diagnose.turning import born, kind_of, reason_of
 from gradprobe.graph.forward_birth import first_not_finite
 from gradprobe.graph.node_flow import Turn
 from gradprobe.graph.view import View
@@ -57,10 +57,9 @@ _SHOWN = {"self": "input", "other": "other operand", "result": "result", "expone
 
 def check(view: View) -> Iterator[Draft]:
     """Where Inf or NaN was born, in the forward or in the backward."""
-    flow = node_flow(view)
-    if flow is None or not view.nonfinite:
+    if not view.nonfinite:
         return
-    for turn in flow.births():
+    for turn in born(view):
         draft = _in_forward(view, turn) or _in_backward(view, turn)
         if draft is not None:
             yield draft

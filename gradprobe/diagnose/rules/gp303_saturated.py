@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradprobe.diagnose.rule import Draft
-from gradprobe.diagnose.turning import kind_of, node_flow, reason_of, saved
+from gradprobe.diagnose.turning import ended, kind_of, reason_of, saved
 from gradprobe.graph.node_flow import Turn
 from gradprobe.graph.view import View
 
@@ -49,10 +49,9 @@ loss.backward()
 
 def check(view: View) -> Iterator[Draft]:
     """Where a gradient ended in an op that is at its bound everywhere."""
-    flow = node_flow(view)
-    if flow is None or not view.zero:
+    if not view.zero:
         return
-    for turn in flow.ends():
+    for turn in ended(view):
         at = view.place_of(turn.node.op)
         if at is None or reason_of(turn) != "saturated":
             continue

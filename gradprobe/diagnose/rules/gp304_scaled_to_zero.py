@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradprobe.diagnose.rule import Draft
-from gradprobe.diagnose.turning import node_flow, reason_of, zero_operand
+from gradprobe.diagnose.turning import ended, reason_of, zero_operand
 from gradprobe.graph.node_flow import Turn
 from gradprobe.graph.view import View
 from gradprobe.records.source import Frame, Related
@@ -57,10 +57,9 @@ loss.backward()
 
 def check(view: View) -> Iterator[Draft]:
     """Where a gradient ended in a product. A note where the leaf has gradient all the same."""
-    flow = node_flow(view)
-    if flow is None or view.nonfinite or view.grad is None:
+    if view.nonfinite or view.grad is None:
         return
-    ends = flow.ends()
+    ends = ended(view)
     other = any(reason_of(turn) != "scaled" for turn in ends)
     for turn in ends:
         at = view.place_of(turn.node.op)

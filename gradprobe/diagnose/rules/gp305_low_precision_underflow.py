@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterator
 
 from gradprobe.diagnose.rule import Draft
-from gradprobe.diagnose.turning import node_flow, reason_of
+from gradprobe.diagnose.turning import born, ended, reason_of
 from gradprobe.graph.node_flow import Turn
 from gradprobe.graph.precision import narrowed
 from gradprobe.graph.view import View
@@ -51,10 +51,9 @@ loss.backward()
 
 def check(view: View) -> Iterator[Draft]:
     """Where a gradient became zero or Inf because of its precision alone."""
-    flow = node_flow(view)
-    if flow is None or not (view.zero or view.nonfinite):
+    if not (view.zero or view.nonfinite):
         return
-    turns = flow.ends() if view.zero else flow.births()
+    turns = ended(view) if view.zero else born(view)
     for turn in turns:
         at = view.place_of(turn.node.op)
         if at is None or reason_of(turn) not in ("underflow", "overflow"):
