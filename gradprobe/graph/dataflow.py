@@ -89,3 +89,17 @@ def _suspected(trace: Trace, producer: list[int]) -> dict[int, Reentry]:
         if earlier:
             found[value] = Reentry(earlier[-1], when, value, proven=False)
     return found
+
+
+def origins(data: Dataflow, value: int) -> set[int]:
+    """Everything a value was computed from, itself too."""
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        if current not in seen:
+            seen.add(current)
+            op = data.producer[current]
+            if op >= 0:
+                waiting.extend(data.inputs(op))
+    return seen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradprobe.graph.dataflow import Dataflow
+from gradprobe.graph.dataflow import Dataflow, origins
 from gradprobe.graph.updates import Life, Moment, by_gradient, optimizer_steps
 from gradprobe.records.optimizer import Optimizer
 from gradprobe.records.sampling import LeafMark
@@ -100,17 +100,3 @@ def _judged_itself(data: Dataflow, leaf: LeafMark, optimizer: Optimizer) -> bool
         and data.trace.values.describe(mark.values[0]).shape == shape
         for mark in data.trace.leaves
     )
-
-
-def origins(data: Dataflow, value: int) -> set[int]:
-    """Everything a value was computed from, itself too."""
-    seen: set[int] = set()
-    waiting = [value]
-    while waiting:
-        current = waiting.pop()
-        if current not in seen:
-            seen.add(current)
-            op = data.producer[current]
-            if op >= 0:
-                waiting.extend(data.inputs(op))
-    return seen

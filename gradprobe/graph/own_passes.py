@@ -5,8 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from gradprobe.graph.dataflow import Dataflow
-from gradprobe.graph.holders import origins
+from gradprobe.graph.dataflow import Dataflow, origins
 from gradprobe.graph.updates import Key, Life, keys_of, optimizer_steps
 from gradprobe.records.backward import Pass
 from gradprobe.records.sampling import LeafMark

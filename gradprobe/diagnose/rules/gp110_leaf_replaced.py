@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from gradprobe.diagnose.refusals import NON_LEAF
 from gradprobe.diagnose.rule import Draft
+from gradprobe.graph.dataflow import origins
 from gradprobe.graph.view import View
 from gradprobe.records.source import Frame, Related
 
@@ -47,7 +48,7 @@ def check(view: View) -> Iterator[Draft]:
         return
     for read in view.trace.reads:
         made_by = view.data.producer[read.value]
-        if made_by < 0 or not any(v in leaf.values for v in _origins(view, read.value)):
+        if made_by < 0 or not any(v in leaf.values for v in origins(view.data, read.value)):
             continue
         at = view.place_of(made_by)
         if at is None or not (read.name == leaf.name or _same_statement(view, at)):
@@ -86,17 +87,3 @@ def _same_statement(view: View, at: Frame) -> bool:
         and at.file == statement.file
         and statement.line <= at.line <= statement.end_line
     )
-
-
-def _origins(view: View, value: int) -> set[int]:
-    """Everything a value was computed from."""
-    seen: set[int] = set()
-    waiting = [value]
-    while waiting:
-        current = waiting.pop()
-        if current not in seen:
-            seen.add(current)
-            op = view.data.producer[current]
-            if op >= 0:
-                waiting.extend(view.data.inputs(op))
-    return seen

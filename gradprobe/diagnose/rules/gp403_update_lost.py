@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradprobe.diagnose.rule import Draft
+from gradprobe.graph.dataflow import origins
 from gradprobe.graph.flow import feeding_of
-from gradprobe.graph.holders import origins
 from gradprobe.graph.updates import Life, Moment
 from gradprobe.graph.view import View
 from gradprobe.records.op import Kind
