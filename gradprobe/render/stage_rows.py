@@ -9,7 +9,7 @@ from itertools import groupby
 
 from gradprobe.records.report import GradStats, Leaf, Stage
 from gradprobe.render.plain import cropped, tensor
-from gradprobe.render.states import APART, LIVE, LOST, States, common
+from gradprobe.render.states import APART, LIVE, LOST, States, common, worth
 
 _FOLD_FROM = 3  # so many alike steps between two shown ones are worth one row
 _NAME_CELLS = 22
@@ -89,7 +89,8 @@ class _Table:
         ]
 
     def states(self, stage: Stage) -> tuple[str, ...]:
-        return tuple(self.words.of(stage, leaf) for leaf in self.leaves)
+        """By leaf the word for a stage; its gradient is the root's, whatever leaf it goes to."""
+        return tuple(worth(self.words.of(stage, leaf), stage.grad) for leaf in self.leaves)
 
     def lost(self, block: Iterable[Stage]) -> bool:
         """Whether no leaf's gradient comes from anything in a step."""

@@ -11,9 +11,16 @@ from rich.text import Text as Line
 from gradprobe.records.report import Leaf, Stage
 from gradprobe.render.plain import cropped
 from gradprobe.render.stage_rows import Row, rows
-from gradprobe.render.states import APART, LIVE, LOST, MISSED, States
+from gradprobe.render.states import APART, LIVE, LOST, MISSED, NONFINITE, ZERO, States
 
-STYLE = {LIVE: "green", LOST: "red", MISSED: "red", APART: "dim"}
+STYLE = {
+    LIVE: "green",
+    LOST: "red",
+    MISSED: "red",
+    ZERO: "yellow",
+    NONFINITE: "red",
+    APART: "dim",
+}
 OTHER = "yellow"
 _MOST_ROWS = 40
 _GAP = 2

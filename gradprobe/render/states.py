@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gradprobe.records.report import Answer, Report, Stage
+from gradprobe.records.report import Answer, GradStats, Report, Stage
 
 LIVE, LOST, MIXED, UNKNOWN = "live", "lost", "partly", "unknown"
 MISSED = "missed"  # its way to the leaf is whole, and no gradient comes to it
+ZERO, NONFINITE = "zero", "nan/inf"  # gradient comes, and is worth nothing
 APART = "-"  # it is no way to the leaf, and need not be
 _STATE: dict[Answer, str] = {"yes": LIVE, "no": LOST, "unknown": UNKNOWN}
 _NOISE, _OUTPUT, _FINAL = "step_noise", "denoised_output", "final_output"
@@ -59,6 +60,15 @@ class States:
             return state
         calls = self.through.get((leaf, stage.step, stage.call), set())
         return LIVE if False not in calls else MIXED if True in calls else MISSED
+
+
+def worth(state: str, grad: GradStats | None) -> str:
+    """The word for a stage that gradient comes to: connected with a zero is not cut."""
+    if state != LIVE or grad is None:
+        return state
+    if grad.nonfinite:
+        return NONFINITE
+    return ZERO if grad.abs_max == 0 else LIVE
 
 
 def in_order(stages: Sequence[Stage]) -> list[Stage]:

@@ -231,3 +231,19 @@ loss.backward()
     (leaf,) = traced.report.leaves
     assert leaf.layers.healthy.answer == "no"
     assert leaf.layers.healthy.sentence.endswith("but NaN or Inf at masked")
+
+
+@pytest.mark.parametrize(
+    ("op", "word"), [("x.clamp(max=-1e9)", "zero"), ("(x * 0.0).abs().pow(0.5)", "nan/inf")]
+)
+def test_the_table_tells_connected_and_worthless_from_cut(
+    tmp_path: Path, op: str, word: str
+) -> None:
+    traced = run(
+        tmp_path,
+        f"import gradprobe\nz0 = torch.ones(4, requires_grad=True)\n"
+        f'x = gradprobe.tap("start_state", z0 * 80.0)\nx = {op}{END}',
+    )
+    rows = traced.report.render("text").splitlines()
+    assert any(re.match(rf"\s+start_state\s+{word}\s", row) for row in rows), rows
+    assert any(re.match(rf"\s+z0\s+{word}\s", row) for row in rows), rows
