@@ -26,7 +26,10 @@ def stages_of(trace: Trace, views: Sequence[View]) -> tuple[Stage, ...]:
     found: list[tuple[int, Stage]] = []
     for view in views:
         leaf = view.leaf
-        stage = _bare(trace, views, leaf.values[0], leaf.name, leaf.at)
+        # An optimiser's steps give the leaf another value each: the one that this run started from.
+        used = (v for v in reversed(leaf.values) if v in view.flow.between)
+        value = next(used, leaf.values[0])
+        stage = _bare(trace, views, value, leaf.name, leaf.at)
         found.append((-1, replace(stage, grad=view.grad)))
     landmarks = landmarks_of(views[0].steps) if views else ()
     first, last = _judged(trace, views)

@@ -60,6 +60,7 @@ def test_a_failure_from_iteration_137_on_is_named(verdict: str, tmp_path: Path) 
         assert run.first.code == code
         assert run.is_at(run.first.at, "bad")
     assert [p.index for p in report.passes] == list(range(TURNS))
+    assert report.stages[0].connected["z0"] == "yes"  # not unknown, as of a past turn's value
     kept = [p.index for p in report.passes if p.kept]
     assert {0, 136, 199} <= set(kept)
     assert len(kept) <= 8
