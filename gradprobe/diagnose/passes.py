@@ -28,12 +28,16 @@ def passes_of(trace: Trace, leaves: Sequence[LeafMark]) -> tuple[BackwardPass, .
 def _reached(
     reached: Mapping[int, GradStats | None], leaves: Sequence[LeafMark]
 ) -> dict[str, GradStats | None]:
-    """By leaf the gradient of its latest value that has one: some of its tensors may be past."""
-    found = {}
+    """By name the gradient of the leaf's latest value that has one.
+
+    Some of its tensors may be past, and so may be leaves of its name that another line had made.
+    """
+    found: dict[str, GradStats | None] = {}
     for leaf in leaves:
         every = [reached[v] for v in reversed(leaf.values) if v in reached]
-        if every:
-            found[leaf.name] = next((grad for grad in every if grad is not None), None)
+        grad = next((grad for grad in every if grad is not None), None)
+        if every and (grad is not None or leaf.name not in found):
+            found[leaf.name] = grad
     return found
 
 

@@ -193,3 +193,22 @@ def test_memory_is_flat_after_five_iterations(
     assert len([p for p in report.passes if p.kept]) <= 8
     if fails:
         assert f"at iteration {fails_from} of {turns}" in report.headline
+
+
+def test_a_leaf_of_the_same_name_that_lives_on_hides_no_gradient(tmp_path: Path) -> None:
+    run = trace(
+        tmp_path,
+        """
+import torch
+held = []
+for i in range(3):
+    z0 = torch.randn(2, 4, requires_grad=True)
+    z0.tanh().sum().backward()
+    z0 = z0.detach().requires_grad_()
+    z0.exp().sum().backward()
+    held.append(z0)
+""",
+    )
+    passes = [row.reached["z0"] for row in run.report.passes]
+    assert len(passes) == 6
+    assert None not in passes
