@@ -44,11 +44,14 @@ class ProbedTest:
         ops: Ops | None = None,
         numerics: Numerics | None = None,
         allow: str | Sequence[str] = (),
+        select: str | Sequence[str] = (),
+        ignore: str | Sequence[str] = (),
+        baseline: str | Path | None = None,
     ) -> Self:
         """Begin to record, until `stop`, the end of a `with` over the result, or of the test.
 
-        The arguments are those of `gradprobe.Probe`, and win over the project's settings; `stages`
-        and `allow` add to them. A second start begins anew.
+        The arguments are those of `gradprobe.Probe`, and win over the project's settings;
+        `stages`, `allow` and `ignore` add to them. A second start begins anew.
         """
         from gradprobe.config import Config
         from gradprobe.probe import Probe  # imports torch
@@ -63,6 +66,9 @@ class ProbedTest:
             ops=ops,
             numerics=numerics,
             allow=allow,
+            select=select,
+            ignore=ignore,
+            baseline=baseline,
         )
         self._probe = Probe(**asked, raw=raw)
         self._probe.start()
@@ -95,7 +101,12 @@ class ProbedTest:
         report = self._probe.report()
         if self._config is not None:
             left = set(self._config.allow) if self._unmatched is None else self._unmatched
-            self._unmatched = {a for a in left if not any(a.covers(f) for f in report.findings)}
+            away = {one.code for one in report.left_out}
+            self._unmatched = {
+                entry
+                for entry in left
+                if entry.code not in away and not any(entry.covers(f) for f in report.findings)
+            }
         return report
 
     @property
