@@ -46,8 +46,10 @@ def parse(given: str | Sequence[str]) -> tuple[str, ...]:
     words = [word.strip().upper() for text in texts for word in text.split(",")]
     for word in words:
         if word not in _KNOWN:
-            near = get_close_matches(word, _KNOWN, n=3) or _FAMILIES
-            raise UsageError(f"no code begins with {word!r}; did you mean {', '.join(near)}?")
+            near = get_close_matches(word, sorted(RULES), n=3) if len(word) > 3 else _FAMILIES
+            raise UsageError(
+                f"no code begins with {word!r}; did you mean {', '.join(near or _FAMILIES)}?"
+            )
     return tuple(dict.fromkeys(words))
 
 

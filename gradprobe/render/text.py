@@ -146,7 +146,7 @@ def _note(page: Page, finding: Finding) -> None:
     if finding.allowed:
         title.append(f"  {finding.severity}, {_CERTAINTY[finding.certainty]}, {_allowed(finding)}")
     page.show(title)
-    page.place(finding.cause)
+    page.place(finding.cause if finding.allowed else finding.at)
     page.paragraph(finding.message)
 
 
