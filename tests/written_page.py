@@ -1,4 +1,4 @@
-"""A page of docs/ worked through: its files are written, its commands run, and print what it says."""
+"""A page of docs/ worked through: its files are written, its commands print what it says."""
 
 from __future__ import annotations
 
