@@ -256,6 +256,67 @@ def test_what_another_break_hides_is_not_stale(tmp_path: Path) -> None:
         assert said == []
 
 
+BY_CAUSE = """
+    sigmas = sampling.get_sigmas_karras(3, 0.1, 2.0)
+    net = torch.nn.Conv2d(3, 3, 3, padding=1).requires_grad_(False)
+    @torch.no_grad()DECORATOR
+    def plain(x):
+        return net(x)
+    def model(x, sigma):
+        with torch.no_grad():WITH
+            rough = net(x)
+            rough = 0.5 * rough
+        return (  FIRST
+            0.1 * x
+            + 0.1 * rough
+            + 0.1 * plain(x)
+            + 0.1 * x.detach(MIDDLE
+            )
+            + 0.1 * x.data
+        )LAST
+    z0 = torch.randn(1, 3, 8, 8, requires_grad=True)
+    image = sampling.sample_euler.__wrapped__(model, z0 * sigmas[0], sigmas, disable=True)
+    loss = image.square().mean()
+    loss.backward()
+"""
+PLACES = ("DECORATOR", "WITH", "FIRST", "MIDDLE", "LAST")
+
+
+@pytest.mark.parametrize(
+    ("places", "left"),
+    [
+        ((), ["with", "@torch", "x.detach", "x.data"]),
+        (("DECORATOR",), ["with", "x.detach", "x.data"]),
+        (("WITH",), ["@torch", "x.detach", "x.data"]),
+        (("MIDDLE",), ["with", "@torch", "x.data"]),
+        (("FIRST",), ["with", "@torch"]),
+        (("LAST",), ["with", "@torch"]),
+        (("DECORATOR", "WITH", "LAST"), []),
+    ],
+)
+def test_the_lines_where_a_comment_may_stand(
+    tmp_path: Path, places: tuple[str, ...], left: list[str]
+) -> None:
+    text = BY_CAUSE
+    for place in PLACES:
+        code = "GP102" if place in ("DECORATOR", "WITH") else "GP101"
+        comment = f"  # gradprobe: allow {code}" if place in places else ""
+        text = text.replace(place, comment)
+    report = run(tmp_path, text).report
+    found = [f.cause.source[f.cause.col :] for f in counting(report)]
+    assert len(found) == len(left)
+    assert all(any(text.startswith(start) for text in found) for start in left)
+    assert report.unseen == ()
+
+
+def test_a_library_s_own_comment_counts_and_is_not_called_stale(tmp_path: Path) -> None:
+    folder = tmp_path / "site-packages" / "library"
+    folder.mkdir(parents=True)
+    is_accepted(run(folder, GUIDED).report, "comment", "as in EDM")
+    healed = GUIDED.replace("plain.detach()", "1.0 * plain")
+    assert run(folder, healed).report.unseen == ()
+
+
 # More than one backward: what is accepted in one must not hide what is new in another.
 TWO_PASSES = """
     sigmas = sampling.get_sigmas_karras(3, 0.1, 2.0)
