@@ -16,7 +16,10 @@ from typing import Any
 from gradprobe.capture.stage_selectors import parse as parse_selectors
 from gradprobe.diagnose.allow import Allowed
 from gradprobe.diagnose.allow import parse as parse_allowed
+from gradprobe.diagnose.choice import parse as parse_codes
 from gradprobe.errors import BadConfig, UsageError
+from gradprobe.records.baseline import Baseline
+from gradprobe.records.baseline import read as read_baseline
 from gradprobe.records.numerics import NUMERICS
 from gradprobe.records.report import FIND_STAGES, OPS, SEVERITIES
 
@@ -29,7 +32,8 @@ class Config:
     """The settings of a project, checked. `file` is where they stand, None for no file.
 
     `stages` holds `NAME=FILE_OR_MODULE:FUNCTION:VARIABLE`; the other fields are as for
-    `gradprobe.Probe`. None is a setting that the file does not have.
+    `gradprobe.Probe`; a `baseline` is a path from the file's folder on. None is a setting that the
+    file does not have. `shared`: many runs have it, each a part of what it is for.
     """
 
     file: Path | None = None
@@ -41,7 +45,11 @@ class Config:
     ops: str | None = None
     numerics: str | None = None
     allow: tuple[Allowed, ...] = ()
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    baseline: str | None = None
     fail_on: str | None = None
+    shared: bool = False
 
     def arguments(
         self,
@@ -54,13 +62,18 @@ class Config:
         ops: str | None = None,
         numerics: str | None = None,
         allow: str | Sequence[str | Allowed] = (),
+        select: str | Sequence[str] = (),
+        ignore: str | Sequence[str] = (),
+        baseline: str | Path | Baseline | None = None,
     ) -> dict[str, Any]:
         """The arguments of a `gradprobe.Probe` that is asked for these on top of the file's.
 
         What is asked for here wins. Stages add up, but one given here takes the place of those of
-        the same name; `allow` adds up. `numerics` as `auto` begins with stages. Raises
-        `UsageError` for a selector or an entry of another form.
+        the same name; `allow` and `ignore` add up, and `select` takes the place of both the file's
+        `select` and its `ignore`. `numerics` as `auto` begins with stages. Raises `UsageError` for
+        a selector, an entry or a code of another form, and for a baseline that cannot be read.
         """
+        chosen, ignored = parse_codes(select), parse_codes(ignore)
         given = parse_selectors(stages)
         names = {selector.name for selector in given}
         kept = [text for text in self.stages if text.partition("=")[0] not in names]
@@ -73,7 +86,19 @@ class Config:
             "ops": ops or self.ops or "all",
             "numerics": "nodes" if (numerics or self.numerics) == "nodes" else "stages",
             "allow": (*self.allow, *parse_allowed(allow)),
+            "select": chosen or self.select,
+            "ignore": ignored if chosen else tuple(dict.fromkeys((*self.ignore, *ignored))),
+            "baseline": self._baseline(baseline),
         }
+
+    def _baseline(self, asked: str | Path | Baseline | None) -> Baseline | None:
+        if isinstance(asked, Baseline):
+            return asked
+        if asked is not None:
+            return read_baseline(asked)
+        if self.baseline is None or self.file is None:
+            return None
+        return replace(read_baseline(self.file.parent / self.baseline), shared=self.shared)
 
 
 def nearest(start: Path, *, shared: bool = False) -> Config:
@@ -124,7 +149,8 @@ def _checked(file: Path, table: object, shared: bool) -> Config:
         except UsageError as error:
             raise BadConfig(_shown(file), f"{TABLE}.{key}: {error}") from error
     if shared:
-        config = replace(config, allow=tuple(replace(a, shared=True) for a in config.allow))
+        allow = tuple(replace(a, shared=True) for a in config.allow)
+        config = replace(config, allow=allow, shared=True)
     return config
 
 
@@ -149,6 +175,10 @@ def _stages(value: object) -> tuple[str, ...]:
 
 def _allow(value: object) -> tuple[Allowed, ...]:
     return parse_allowed(_strings('"GP301"')(value))
+
+
+def _codes(value: object) -> tuple[str, ...]:
+    return parse_codes(_strings('"GP3"')(value))
 
 
 def _strings(example: str) -> Callable[[object], tuple[str, ...]]:
@@ -189,6 +219,9 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "ops": _one_of(OPS),
     "numerics": _one_of(("auto", *NUMERICS)),
     "allow": _allow,
+    "select": _codes,
+    "ignore": _codes,
+    "baseline": _name,
     "fail-on": _one_of(FAIL_ON),
 }
 

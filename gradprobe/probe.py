@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -14,10 +15,15 @@ from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.stage_search import StageSearch
 from gradprobe.capture.stage_selectors import parse
 from gradprobe.diagnose import report_of
+from gradprobe.diagnose.acceptance import Terms
 from gradprobe.diagnose.allow import Allowed
 from gradprobe.diagnose.allow import parse as parse_allowed
+from gradprobe.diagnose.choice import Choice
+from gradprobe.diagnose.choice import parse as parse_codes
 from gradprobe.errors import UsageError
 from gradprobe.graph.wanted import stage_values
+from gradprobe.records.baseline import Baseline
+from gradprobe.records.baseline import read as read_baseline
 from gradprobe.records.numerics import NUMERICS, Numerics
 from gradprobe.records.report import FIND_STAGES, OPS, FindStages, Ops, Report, Stage
 
@@ -41,7 +47,12 @@ class Probe:
     called.
 
     `allow` holds findings that are accepted: `CODE`, `CODE:FILE` or `CODE:FILE:FUNCTION`, where
-    FILE is the ending of a path. They are shown, marked, and do not count.
+    FILE is the ending of a path. They are shown, marked, and do not count. `baseline` is a file of
+    findings that are accepted, as `gradprobe trace --write-baseline` writes it. A comment
+    `# gradprobe: allow CODE` on a line accepts what is found there.
+
+    `select` and `ignore` hold codes, or beginnings of codes, of findings to report and to leave
+    out; how many are left out is told in the report's `unseen`. The verdict is the same.
 
     `ops` says which ops are recorded: `all`, or `sampler`, those outside of modules that are called
     again and again, where each call is one op. That costs little beside a network, names no line
@@ -56,8 +67,8 @@ class Probe:
 
     Settings in a pyproject.toml are read by `gradprobe trace` and by the pytest fixture, not here.
 
-    Use it as a context manager, or with `start` and `stop`. Raises `UsageError` for a selector or
-    an entry of another form, and when another probe is active.
+    Use it as a context manager, or with `start` and `stop`. Raises `UsageError` for a selector, an
+    entry, a code or a baseline of another form, and when another probe is active.
     """
 
     def __init__(
@@ -70,6 +81,9 @@ class Probe:
         denoiser: str | None = None,
         find_stages: FindStages = "auto",
         allow: str | Sequence[str | Allowed] = (),
+        select: str | Sequence[str] = (),
+        ignore: str | Sequence[str] = (),
+        baseline: str | Path | Baseline | None = None,
         ops: Ops = "all",
         numerics: Numerics = "stages",
         command: Sequence[str] = (),
@@ -86,7 +100,10 @@ class Probe:
         if numerics not in NUMERICS:
             raise UsageError(f"numerics is {numerics!r}; it is one of {', '.join(NUMERICS)}")
         selectors = parse(stages)
-        self._allowed = parse_allowed(allow)
+        if isinstance(baseline, str | Path):
+            baseline = read_baseline(baseline)
+        choice = Choice(parse_codes(select), parse_codes(ignore))
+        self._terms = Terms(parse_allowed(allow), choice, baseline)
         self._recorder = Recorder(
             leaves,
             root,
@@ -160,7 +177,7 @@ class Probe:
         """
         if self._report is not None:
             return self._report
-        report = report_of(build(self._recorder, self._command), self._allowed)
+        report = report_of(build(self._recorder, self._command), self._terms)
         if not self._running:
             self._report = report
         return report

@@ -27,10 +27,11 @@ from gradprobe.testing import ProbedTest
 if TYPE_CHECKING:
     from gradprobe.config import Config
     from gradprobe.diagnose.allow import Allowed
+    from gradprobe.records.baseline import Entry
 
 _PROBED: pytest.StashKey[ProbedTest] = pytest.StashKey()
 # What the project allows and no report of the run had so far; absent until the first report.
-_UNMATCHED: pytest.StashKey[frozenset[Allowed]] = pytest.StashKey()
+_UNMATCHED: pytest.StashKey[frozenset[Allowed | Entry]] = pytest.StashKey()
 
 
 @pytest.fixture(name="gradprobe")

@@ -10,7 +10,8 @@ import pytest
 
 from gradprobe.config import Config, load, nearest
 from gradprobe.diagnose.allow import parse as allowed
-from gradprobe.errors import BadConfig, UsageError
+from gradprobe.errors import BadConfig, CannotRead, UsageError
+from gradprobe.records.baseline import Baseline
 
 FULL = """
 [tool.gradprobe]
@@ -19,6 +20,8 @@ root = "loss"
 denoiser = "UNet"
 find-stages = "declared"
 allow = ["GP301", "gp102:k_diffusion/sampling.py", "GP101:./steps.py:Sampler.step"]
+select = ["GP1", "gp301"]
+ignore = ["GP114"]
 fail-on = "warning"
 
 [tool.gradprobe.stages]
@@ -48,6 +51,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         denoiser="UNet",
         find_stages="declared",
         allow=allowed(["GP301", "GP102:k_diffusion/sampling.py", "GP101:steps.py:Sampler.step"]),
+        select=("GP1", "GP301"),
+        ignore=("GP114",),
         fail_on="warning",
     )
 
@@ -79,6 +84,9 @@ def test_no_file_is_no_settings(tmp_path: Path) -> None:
         "ops": "all",
         "numerics": "stages",
         "allow": (),
+        "select": (),
+        "ignore": (),
+        "baseline": None,
     }
 
 
@@ -87,7 +95,7 @@ WRONG = {
     'fail_on = "error"': "unknown key 'fail_on' in [tool.gradprobe]; did you mean fail-on?",
     'roots = ["loss"]': "unknown key 'roots' in [tool.gradprobe]; did you mean root?",
     "qqqq = 1": "unknown key 'qqqq' in [tool.gradprobe]; there are stages, leaves, root, denoiser, "
-    "find-stages, ops, numerics, allow, fail-on",
+    "find-stages, ops, numerics, allow, select, ignore, baseline, fail-on",
     'leaves = "z0"': 'tool.gradprobe.leaves: it must be a list such as ["z0"], not a string',
     "leaves = [1]": 'tool.gradprobe.leaves: it must be a list such as ["z0"]; 1 is not one',
     'leaves = [" "]': "tool.gradprobe.leaves: it must be a list such as [\"z0\"]; ' ' is not one",
@@ -106,6 +114,10 @@ WRONG = {
     "a line, and lines move: name the function, for example GP101:my_sampler/steps.py:Sampler.step",
     'allow = ["GP101:steps:f:g"]': "tool.gradprobe.allow: allow entry 'GP101:steps:f:g' is not "
     "CODE, CODE:FILE or CODE:FILE:FUNCTION; for example ",
+    'select = "GP1"': 'tool.gradprobe.select: it must be a list such as ["GP3"], not a string',
+    'select = ["GP9"]': "tool.gradprobe.select: no code begins with 'GP9'; did you mean GP1, GP2,",
+    'ignore = ["GP310"]': "tool.gradprobe.ignore: no code begins with 'GP310'; did you mean GP30",
+    'baseline = ["a.json"]': "tool.gradprobe.baseline: it must be a name, not a list",
     "stages = 1": "tool.gradprobe.stages: it must be a table, "
     'NAME = "FILE_OR_MODULE:FUNCTION:VARIABLE", not 1',
     "stages = [2]": "tool.gradprobe.stages: it must be a list such as "
@@ -172,6 +184,9 @@ def test_what_is_asked_for_wins_and_lists_of_entries_add_up(tmp_path: Path) -> N
         "ops": "all",
         "numerics": "stages",
         "allow": (*config.allow, *allowed("GP107")),
+        "select": ("GP1", "GP301"),
+        "ignore": ("GP114",),
+        "baseline": None,
     }
     assert config.arguments()["leaves"] == ("z0", "run.py:main:text")
     assert config.arguments(leaves=[])["leaves"] == []
@@ -179,6 +194,36 @@ def test_what_is_asked_for_wins_and_lists_of_entries_add_up(tmp_path: Path) -> N
     assert config.arguments(stages={"state": "a.py:f:x"})["stages"][-1] == "state=a.py:f:x"
     with pytest.raises(UsageError, match="stage selector 'x' is not "):
         config.arguments(stages="x")
+
+
+def test_what_is_selected_takes_the_place_of_what_the_file_chooses(tmp_path: Path) -> None:
+    config = load(written(tmp_path, FULL))
+
+    def choice(**given: str) -> tuple[object, object]:
+        asked = config.arguments(**given)  # type: ignore[arg-type]
+        return asked["select"], asked["ignore"]
+
+    assert choice(ignore="GP306") == (("GP1", "GP301"), ("GP114", "GP306"))
+    assert choice(select="GP114") == (("GP114",), ())
+    assert choice(select="gp2, GP3", ignore="GP306") == (("GP2", "GP3"), ("GP306",))
+
+
+def test_a_baseline_is_found_from_the_file_s_folder_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "project", '[tool.gradprobe]\nbaseline = "known/base.json"\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CannotRead, match=r"cannot read .*known.base\.json: No such file"):
+        load(path).arguments()
+    target = tmp_path / "project" / "known" / "base.json"
+    target.parent.mkdir()
+    Baseline(str(target)).write()
+    Baseline("other.json").write()
+    assert load(path).arguments()["baseline"] == Baseline(str(target))
+    assert nearest(path.parent, shared=True).arguments()["baseline"].shared
+    other = load(path).arguments(baseline="other.json")["baseline"]
+    assert other == Baseline(str(tmp_path / "other.json"))
+    assert load(path).arguments(baseline=Baseline("new.json", new=True))["baseline"].new
 
 
 def test_reading_settings_imports_no_torch(tmp_path: Path) -> None:

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from gradprobe.config import load
 from tests.fresh_environment import ROOT
-from tests.test_readme import FENCE, commands, matches
+from tests.test_readme import FENCE
+from tests.written_page import work_through
 
 PAGE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-NAMED = re.compile(r"# ([\w/]+\.(?:py|toml))$", re.MULTILINE)
 
 
 def test_every_example_does_and_prints_what_the_page_says(tmp_path: Path) -> None:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    written, ran = [], 0
-    for language, text in FENCE.findall(PAGE):
-        named = NAMED.match(text)
-        if language in ("python", "toml"):
-            assert named is not None
-            (tmp_path / named[1]).write_text(text, encoding="utf-8")
-            written.append(named[1])
-            continue
-        for stated in commands(language, text):
-            done = subprocess.run(
-                stated.line,
-                shell=True,
-                cwd=tmp_path,
-                env={**os.environ, "PATH": path},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == stated.code, f"$ {stated.line}\n{done.stdout}"
-            assert matches(stated.output or "", done.stdout), f"$ {stated.line}\n{done.stdout}"
-            ran += 1
+    written, ran = work_through(PAGE, tmp_path)
     assert written == ["pyproject.toml", "sampler.py", "run.py", "wrong.toml", "test_sampler.py"]
     assert ran == 5
 

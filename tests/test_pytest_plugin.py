@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -260,6 +261,65 @@ def test_settings_of_the_project_hold_in_its_tests(pytester: pytest.Pytester) ->
     )
     again = pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider", "-k", "no_such_test")
     assert "what is allowed" not in again.stdout.str()
+
+
+OF_MANY = """
+import torch
+
+def sample(x, cut):
+    for _ in range(3):
+        seen = x.detach() if cut else x
+        x = x + 0.5 * (seen.tanh() - x) + 0.1 * x.round()  # gradprobe: allow GP301 -- quantised
+    return x
+
+def run(gradprobe, cut=False, **more):
+    with gradprobe.start(**more) as probe:
+        z0 = torch.linspace(-2.0, 2.0, 8).requires_grad_()
+        sample(3.0 * z0, cut).sum().backward()
+    return probe
+
+def test_what_is_known(gradprobe):
+    probe = run(gradprobe, cut=True)
+    probe.assert_no_findings()
+    probe.assert_flows()
+    found = [(f.code, f.allowed_by, f.reason) for f in probe.report().findings]
+    assert sorted(found) == [("GP101", "baseline", None), ("GP301", "comment", "quantised")]
+    assert probe.report().unseen == ()
+
+def test_without_the_detach(gradprobe):
+    probe = run(gradprobe)
+    probe.assert_flows()
+    assert probe.report().unseen == ()  # one test of many says nothing of the baseline
+
+def test_what_is_left_out(gradprobe):
+    probe = run(gradprobe, cut=True, ignore="GP1")
+    probe.assert_no_findings()
+    probe.assert_flows()
+"""
+
+
+def test_a_baseline_and_comments_hold_in_tests(pytester: pytest.Pytester) -> None:
+    folder = pytester.path
+    pytester.makepyprojecttoml('[tool.gradprobe]\nbaseline = "known.json"\n')
+    pytester.makepyfile(test_samplers=OF_MANY)
+    spot = {"file": "test_samplers.py", "function": "sample"}
+    known = [
+        {"code": "GP101", "severity": "warning", "source": "seen = x.detach() if cut else x"},
+        {"code": "GP107", "severity": "warning", "source": "y = x.argmax()"},
+    ]
+    data = {"schema": "gradprobe.baseline/1", "findings": [{**one, **spot} for one in known]}
+    (folder / "known.json").write_text(json.dumps(data))
+    result = pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*GradientLost: gradient of z0: partial; GP301 flat-op (allowed) at *",
+            "gradprobe: no test of this run had what is allowed: GP107 in test_samplers.py:sample",
+        ]
+    )
+    (folder / "known.json").unlink()
+    missing = pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider", "-k", "known")
+    missing.stdout.fnmatch_lines(["*cannot read *known.json: No such file or directory"])
 
 
 def test_wrong_settings_are_one_line(pytester: pytest.Pytester) -> None:

@@ -86,10 +86,12 @@ def trace(
     file: str | None = None,
     given: dict[str, Any] | None = None,
     forgets: bool = True,
+    terms: Mapping[str, Any] | None = None,
 ) -> Traced:
     """Run a program's text under a probe; what it raises is kept, its warnings are its own.
 
-    `forgets` False keeps the records of all iterations of a loop.
+    `forgets` False keeps the records of all iterations of a loop. `terms` are the probe's arguments
+    for what becomes of findings: `allow`, `select`, `ignore`, `baseline`.
     """
     text = textwrap.dedent(text).lstrip("\n")
     path = folder / (file or f"program_{next(_numbers)}.py")
@@ -105,6 +107,7 @@ def trace(
         stages=stages or {},
         find_stages=find_stages,
         numerics=numerics,
+        **(terms or {}),
     )
     probe._recorder.iterations.forgets = forgets
     with warnings.catch_warnings():

@@ -94,6 +94,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         denoiser=recorder.denoiser,
         looks=recorder.find_stages,
         forward=_forward(recorder, frames, sources),
+        remarks=tuple(sources.remarks()),  # last: of every file that was asked for above
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import dis
 import linecache
+from collections.abc import Iterator
 from types import CodeType
 from typing import Any
 
-from gradprobe.records.source import Frame
+from gradprobe.capture.remarks import remarks_in
+from gradprobe.records.source import Frame, Remark
 
 
 class SourceMap:
@@ -18,6 +20,7 @@ class SourceMap:
         self._positions: dict[int, list[tuple[int | None, ...]]] = {}
         self._loops: dict[int, list[tuple[int, int]]] = {}
         self._trees: dict[str, ast.Module | None] = {}
+        self._files: dict[str, None] = {}  # those that a frame was made of, in order
 
     def frame(self, code: CodeType, lasti: int) -> Frame:
         """The span of source of one instruction."""
@@ -26,6 +29,7 @@ class SourceMap:
             positions = self._positions[id(code)] = list(code.co_positions())
         line, end_line, col, end_col = positions[lasti // 2]
         start = line or code.co_firstlineno
+        self._files[code.co_filename] = None
         text = linecache.getline(code.co_filename, start).rstrip("\r\n")
         last = text if end_line in (None, start) else self.line(code.co_filename, end_line or start)
         return Frame(
@@ -51,6 +55,7 @@ class SourceMap:
                 if short in ast.unparse(decorator):
                     line = decorator.lineno
                     break
+        self._files[code.co_filename] = None
         text = self.line(code.co_filename, line)
         start = len(text) - len(text.lstrip())
         return Frame(
@@ -75,6 +80,7 @@ class SourceMap:
         return self.frame(code, 0)
 
     def _span(self, code: CodeType, line: int, col: int, node: ast.expr | None) -> Frame:
+        self._files[code.co_filename] = None
         text = self.line(code.co_filename, line)
         end = (node.end_lineno or line) if node is not None else line
         last = self.line(code.co_filename, end)
@@ -103,6 +109,11 @@ class SourceMap:
         for loop in sorted(around, key=lambda loop: loop[1]):
             widest[loop[0]] = loop
         return tuple(sorted(widest.values(), key=lambda loop: loop[1] - loop[0]))
+
+    def remarks(self) -> Iterator[Remark]:
+        """The comments to gradprobe in the files of all frames so far."""
+        for file in self._files:
+            yield from remarks_in(file, linecache.getlines(file))
 
     def line(self, file: str, number: int) -> str:
         return linecache.getline(file, number).rstrip("\r\n")

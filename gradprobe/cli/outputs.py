@@ -52,7 +52,7 @@ class Outputs:
             _known(self.format, self.format)
         for name, path in zip(self.files, self.paths, strict=True):
             _known(path.suffix.removeprefix("."), name)
-            why = _refusal(path)
+            why = refusal(path)
             if why:
                 raise CannotWrite(name, why)
         if self.engine == "dot" and shutil.which("dot") is None:
@@ -199,7 +199,7 @@ def _known(format: str, given: str) -> None:
         raise UnknownFormat(given, sorted(renderers))
 
 
-def _refusal(path: Path) -> str | None:
+def refusal(path: Path) -> str | None:
     """Why `path` cannot be written, as far as can be told without touching it."""
     if not path.parent.is_dir():
         return f"there is no directory {path.parent}"

@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 
 from gradprobe.cli import failure, streams
+from gradprobe.cli.finding_options import FindingOptions, finding_options
 from gradprobe.cli.outputs import USAGE, Outputs, output_options, wants_color
 from gradprobe.cli.second_run import SecondRun
-from gradprobe.config import FAIL_ON, Config, load, nearest
+from gradprobe.config import Config, load, nearest
 from gradprobe.errors import UsageError
 from gradprobe.records.numerics import NUMERICS
 from gradprobe.records.report import FIND_STAGES, OPS, SEVERITIES, Report
@@ -102,18 +103,7 @@ Examples:
     "[default: auto]",
 )
 @output_options("text")
-@click.option(
-    "--allow",
-    multiple=True,
-    metavar="ENTRY",
-    help="Finding that is accepted: CODE, CODE:FILE or CODE:FILE:FUNCTION. It is shown, and does "
-    "not count. Repeatable.",
-)
-@click.option(
-    "--fail-on",
-    type=click.Choice(FAIL_ON),
-    help="Least severity of a finding that makes the exit code 1 [default: error].",
-)
+@finding_options
 @click.option(
     "--config",
     "config_file",
@@ -133,16 +123,15 @@ def trace(
     ops: str | None,
     denoiser: str | None,
     numerics: str | None,
-    allow: tuple[str, ...],
-    fail_on: str | None,
     config_file: str | None,
     no_config: bool,
     outputs: Outputs,
+    found: FindingOptions,
 ) -> int:
     """Run TARGET unedited and name the line where gradient was lost."""
     outputs.check()
+    found.check()
     config = _config(config_file, no_config)
-    fail_on = fail_on or config.fail_on or "error"
     asked = config.arguments(
         stages=stages,
         leaves=leaves or None,
@@ -151,7 +140,7 @@ def trace(
         find_stages=find_stages,
         ops=ops,
         numerics=numerics,
-        allow=allow,
+        **found.asked,
     )
     once = (numerics or config.numerics or "auto") != "auto"
     again = None if once else SecondRun(command, as_module, asked)
@@ -177,6 +166,10 @@ def trace(
         if again is not None and again.wanted(report) and not outcome.interrupted:
             report = again.improved(report)
         written, failures = outputs.save(report)
+        try:
+            written += found.save(report)
+        except UsageError as error:
+            failures.append(error)
         if not alone:
             stream.write("\n")  # apart from what the program printed
         try:
@@ -190,7 +183,7 @@ def trace(
         if why is not None and not outputs.tells_beside_errors:
             streams.complain(why, color=wants_color(outputs.color, sys.stderr))
         streams.complain(failure.sentence(outcome))
-    return exit_code(outcome, report, fail_on, unwritten=bool(failures))
+    return exit_code(outcome, report, found.threshold(config), unwritten=bool(failures))
 
 
 def _config(file: str | None, no_config: bool) -> Config:

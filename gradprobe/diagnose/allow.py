@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gradprobe.diagnose.rules import RULES
 from gradprobe.errors import UnknownName, UsageError
-from gradprobe.records.report import SEVERITIES, Finding
+from gradprobe.records.report import Finding
 
 FORM = "CODE, CODE:FILE or CODE:FILE:FUNCTION"
 EXAMPLE = "GP101:my_sampler/steps.py:Sampler.step"
@@ -69,15 +69,6 @@ def _parsed(text: str) -> Allowed:
     if code not in RULES:
         raise UnknownName("rule", code, sorted(RULES))
     return Allowed(code, place or None, function.replace("<locals>.", "") or None)
-
-
-def accept(findings: Sequence[Finding], allowed: Sequence[Allowed]) -> list[Finding]:
-    """The findings, those that are allowed marked so and put behind the others; worst first."""
-    marked = [
-        replace(finding, allowed=True) if any(a.covers(finding) for a in allowed) else finding
-        for finding in findings
-    ]
-    return sorted(marked, key=lambda f: (f.allowed, SEVERITIES.index(f.severity)))
 
 
 def stale(findings: Sequence[Finding], allowed: Sequence[Allowed]) -> Iterator[str]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from typing import cast
 
 from gradprobe.diagnose.rule import Draft, Rule
 from gradprobe.diagnose.rules import RULES
 from gradprobe.graph.view import View
-from gradprobe.records.report import SEVERITIES, Finding
+from gradprobe.records.report import BY_CAUSE, SEVERITIES, Finding
 from gradprobe.records.source import Frame, Related
 
 _MOST_RELATED = 8
 _LAST_RESORT = "GP114"
+ALSO = "also lost here"  # the word for places behind a finding
 
 
 def rules() -> Iterator[Rule]:
@@ -73,7 +75,7 @@ def _severity(view: View, draft: Draft) -> str:
 def _key(rule: Rule, draft: Draft) -> tuple[str, ...]:
     """Repeats of one place are one finding; so are all the ops that one cause took."""
     cause = draft.opened_by
-    if cause is not None and rule.CODE in ("GP102", "GP103"):
+    if cause is not None and rule.CODE in BY_CAUSE:
         return rule.CODE, cause.file, str(cause.line)
     return rule.CODE, draft.at.file, str(draft.at.line)
 
@@ -116,12 +118,10 @@ def _with_hidden(found: list[Finding], behind: list[Draft]) -> list[Finding]:
         if (place.file, place.line) not in known:
             known.add((place.file, place.line))
             places.append(place)
-    more = tuple(Related("also lost here", place) for place in places[:_MOST_RELATED])
+    more = tuple(Related(ALSO, place) for place in places[:_MOST_RELATED])
     first = found[0]
     return [_replace_related(first, (*first.related, *more)), *found[1:]]
 
 
 def _replace_related(finding: Finding, related: tuple[Related, ...]) -> Finding:
-    from dataclasses import replace
-
     return replace(finding, related=related)

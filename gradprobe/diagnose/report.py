@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gradprobe.diagnose.allow import Allowed, accept, stale
+from gradprobe.diagnose.acceptance import Terms, Weighed, weigh
 from gradprobe.diagnose.calls import Through, loss_in, rows_of, through
 from gradprobe.diagnose.convergence import at_the_bottom
 from gradprobe.diagnose.engine import findings_of
@@ -22,6 +22,7 @@ from gradprobe.graph.collapse import picture_of
 from gradprobe.graph.dataflow import dataflow
 from gradprobe.graph.view import View
 from gradprobe.records.report import (
+    BY_CAUSE,
     SEVERITIES,
     VERDICTS,
     WRONG,
@@ -42,6 +43,7 @@ class Judged:
     """One leaf with the view that decides on it.
 
     `since` is the iteration in which that began, and of how many, where the first one was better.
+    `beside` are findings of its other passes.
     """
 
     view: View
@@ -49,20 +51,25 @@ class Judged:
     verdict: Verdict
     converged: bool = False  # passes with nothing left to improve were left out
     since: tuple[int, int] | None = None
+    beside: tuple[Finding, ...] = ()
 
 
-def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
+def report_of(trace: Trace, terms: Terms | None = None) -> Report:
     """Diagnose a trace. Takes time linear in its ops, for each leaf.
 
-    Findings that the user `allowed` are marked, and an entry that matched none is said.
+    By the user's `terms` findings are left out or marked as accepted. The verdict is none of that.
     """
+    terms = terms or Terms()
     began = time.perf_counter()
     data = dataflow(trace)
     judged = [_worst_of(views) for views in views_of(data)]
     judged.sort(key=lambda j: VERDICTS.index(j.verdict))
     findings = [f for j in judged for f in j.findings]
     findings.sort(key=lambda f: SEVERITIES.index(f.severity))
-    findings = accept(_one_a_line(findings), allowed)
+    own = _one_a_line(findings)
+    beside = _one_a_line([*own, *(f for j in judged for f in j.beside)])[len(own) :]
+    weighed = weigh(own, beside, terms, trace.remarks, _files(judged))
+    findings = weighed.shown
     verdict = _verdict(trace, judged)
     root = _root(trace, judged)
     views = [j.view for j in judged]
@@ -70,13 +77,13 @@ def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
     leaves = tuple(_leaf(trace, j, c) for j, c in zip(judged, calls, strict=True))
     in_calls = loss_in(calls[0], views[0]) if views else None
     since = judged[0].since if judged else None
-    unseen = [*trace.unseen, *unfound(trace, views), *stale(findings, allowed)]
+    unseen = [*trace.unseen, *unfound(trace, views), *weighed.sentences]
     if not judged and verdict != "no-root":
         unseen.append("no tensor was found that the program wants a gradient of: name one (--leaf)")
     return Report(
         environment=trace.environment,
         verdict=verdict,
-        headline=_headline(verdict, leaves, findings, root, in_calls, _stopped(trace), since),
+        headline=_headline(verdict, leaves, weighed, root, in_calls, _stopped(trace), since),
         leaves=leaves,
         root=root,
         stages=stages_of(trace, views),
@@ -84,11 +91,20 @@ def report_of(trace: Trace, allowed: Sequence[Allowed] = ()) -> Report:
         counts=_counts(trace, views),
         unseen=tuple(unseen),
         cost=Cost(trace.record_bytes, trace.seconds, time.perf_counter() - began),
-        picture=picture_of(views[0], findings) if views else picture_of(None, ()),
+        # A cut keeps its label there, whether or not its finding is reported.
+        picture=picture_of(views[0] if views else None, [*findings, *weighed.left]),
         calls=rows_of(views, calls),
         passes=passes_of(trace, [view.leaf for view in views]),
         autograd_dot=trace.autograd_dot,
+        left_out=weighed.left_out,
     )
+
+
+def _files(judged: Sequence[Judged]) -> frozenset[str]:
+    """Where the ops between leaves and roots stand."""
+    sites = {j.view.trace.ops.site[op] for j in judged for op in j.view.flow.ops}
+    frames = [judged[0].view.trace.frames[site] for site in sites] if judged else []
+    return frozenset(frame.file for frame in frames if frame is not None)
 
 
 def _worst_of(views: list[View]) -> Judged:
@@ -107,9 +123,10 @@ def _worst_of(views: list[View]) -> Judged:
             notes += as_notes(view, findings)
             continue
         every.append(Judged(view, findings, verdict_of(view, findings), bool(bottom)))
-    worst_one = min(every, key=lambda j: VERDICTS.index(j.verdict))
+    chosen = min(range(len(every)), key=lambda number: VERDICTS.index(every[number].verdict))
+    worst_one = replace(every[chosen], beside=_others(every, chosen))
     if worst_one.verdict == "flows":
-        return replace(every[-1], findings=[*every[-1].findings, *notes])
+        return replace(every[-1], findings=[*every[-1].findings, *notes], beside=_others(every, -1))
     passed = worst_one.view.passed
     first = next((j for j in every if alike(j.view, worst_one.view)), worst_one)
     if passed is None or first.verdict == worst_one.verdict:
@@ -121,12 +138,20 @@ def _worst_of(views: list[View]) -> Judged:
     )
 
 
+def _others(every: Sequence[Judged], chosen: int) -> tuple[Finding, ...]:
+    """What was lost in passes other than the chosen one."""
+    passes = [*every[:chosen], *every[chosen:][1:]]
+    return tuple(f for j in passes for f in j.findings if f.severity != "note")
+
+
 def _one_a_line(findings: list[Finding]) -> list[Finding]:
-    """Two leaves cut by one line are one finding."""
+    """Two leaves cut by one line are one finding; so are they if one `with` or decorator did it."""
     seen: dict[tuple[object, ...], Finding] = {}
     for finding in findings:
-        opened = finding.opened_by.place if finding.opened_by else None
-        seen.setdefault((finding.code, finding.at.place, opened), finding)
+        places = [finding.at, finding.opened_by or finding.at]
+        if finding.code in BY_CAUSE:
+            places = [finding.cause]
+        seen.setdefault((finding.code, *((p.file, p.line) for p in places)), finding)
     return list(seen.values())
 
 
@@ -195,7 +220,7 @@ def _stopped(trace: Trace) -> Frame | None:
 def _headline(
     verdict: Verdict,
     leaves: Sequence[Leaf],
-    findings: Sequence[Finding],
+    weighed: Weighed,
     root: Root | None,
     in_calls: str | None,
     stopped: Frame | None,
@@ -215,6 +240,7 @@ def _headline(
         if verdict == "flows":
             return "flows: backward ran, but no leaf was found; name one (--leaf)"
         return f"{verdict}: nothing that feeds {root.name if root else 'the root'} requires grad"
+    findings = weighed.shown
     leaf, name = leaves[0].name, root.name if root else "the root"
     if verdict == "flows" and (not findings or findings[0].severity == "note"):
         return f"flows: gradient of {name} reaches {leaf}, and no way to it is cut"
@@ -231,8 +257,12 @@ def _headline(
     if since is not None:
         what += f" at iteration {since[0]} of {since[1]}"
     if not findings:
-        return f"{verdict}: {what}"
-    first = findings[0]
+        without = "; its findings are left out (select, ignore)" if weighed.left else ""
+        return f"{verdict}: {what}{without}"
+    loud = (f for f in findings if f.severity != "note")
+    first = next(loud, findings[0])
+    elsewhere = "in another pass " if first in weighed.more else ""
     where = f"{os.path.basename(first.cause.file)}:{first.cause.line}"
     accepted = " (allowed)" if first.allowed else ""
-    return f"{verdict}: {what}; {first.code} {first.name}{accepted} at {where}: {first.message}"
+    title = f"{elsewhere}{first.code} {first.name}{accepted}"
+    return f"{verdict}: {what}; {title} at {where}: {first.message}"

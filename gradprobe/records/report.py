@@ -24,6 +24,7 @@ How = Literal["backward", "grad", "named"]
 Source = Literal["declared", "adapted", "discovered"]
 FindStages = Literal["auto", "declared", "none"]
 Ops = Literal["all", "sampler"]
+AllowedBy = Literal["comment", "entry", "baseline"]
 
 FIND_STAGES: tuple[FindStages, ...] = ("auto", "declared", "none")
 OPS: tuple[Ops, ...] = ("all", "sampler")
@@ -177,13 +178,17 @@ class DenoiserCall:
 # Findings of a gradient that arrives, and is another than the program's: `at` is a write, and
 # `opened_by` the op that had saved what was written.
 WRONG: Final = frozenset({"GP202"})
+# Findings that are one for all the lines that one cause took: a `with` or a decorator.
+BY_CAUSE: Final = frozenset({"GP102", "GP103"})
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One place where gradient was lost or went wrong, however often it did so.
 
-    `allowed` says that the user accepts it: it is shown, and does not count.
+    `allowed` says that the user accepts it: it is shown, and does not count. `allowed_by` says
+    where that stands, in a comment, an entry of `allow` or the baseline; `reason` is what a comment
+    says of why. The severity stays what it would be.
     """
 
     code: str
@@ -201,6 +206,8 @@ class Finding:
     count: int = 1
     verified: bool | None = None
     allowed: bool = False
+    allowed_by: AllowedBy | None = None
+    reason: str | None = None
 
     @property
     def cause(self) -> Frame:
@@ -209,6 +216,15 @@ class Finding:
         What had saved a tensor that was overwritten is not to blame.
         """
         return self.at if self.opened_by is None or self.code in WRONG else self.opened_by
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Findings that were not asked for (`select`, `ignore`): how many of one code and severity."""
+
+    code: str
+    severity: Severity
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +278,7 @@ class Report:
     passes: tuple[BackwardPass, ...] = ()
     # The autograd graph as torchviz draws it, in DOT; only where the trace was asked for it.
     autograd_dot: str | None = field(default=None)
+    left_out: tuple[LeftOut, ...] = ()
 
     def worst(self) -> Severity | None:
         """The worst severity among the findings that count; None where none does."""

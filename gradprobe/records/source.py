@@ -44,3 +44,22 @@ class Related:
 
     word: str
     at: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A comment to gradprobe in a file that ran: `# gradprobe: allow GP101`.
+
+    `text` is what follows the colon. `first` and `last` are the lines of its statement, both its
+    own line where it stands alone.
+    """
+
+    file: str
+    line: int
+    first: int
+    last: int
+    text: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}"

@@ -12,7 +12,7 @@ from gradprobe.records.op import OpTable
 from gradprobe.records.optimizer import GradUse, Optimizer
 from gradprobe.records.report import Environment
 from gradprobe.records.sampling import LeafMark, ModuleCall, StageMark, Tick, Where
-from gradprobe.records.source import Frame
+from gradprobe.records.source import Frame, Remark
 from gradprobe.records.tensor import Overwritten, Rewrites, ValueTable
 
 
@@ -106,6 +106,7 @@ class Trace:
     # What the user asked of stages: by name the denoiser, and whether to look for them at all.
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"
+    remarks: tuple[Remark, ...] = ()  # in the files of the places that were seen
     forward: ForwardNumbers | None = None  # ranges of values, where they were asked for
 
     def frame_of(self, op: int) -> Frame | None:

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text as Line
 
-from gradprobe.records.report import WRONG, Certainty, Finding, Leaf, Report, Severity, Verdict
+from gradprobe.records.report import (
+    WRONG,
+    AllowedBy,
+    Certainty,
+    Finding,
+    Leaf,
+    Report,
+    Severity,
+    Verdict,
+)
 from gradprobe.render.page import Page
 from gradprobe.render.pass_lines import pass_lines
 from gradprobe.render.plain import cropped, tensor, visible
@@ -28,6 +37,11 @@ _SEVERITY_STYLE: dict[Severity, str] = {
 }
 _ANSWER_STYLE = {"yes": "green", "no": "red", "unknown": "yellow"}
 _CERTAINTY: dict[Certainty, str] = {"proven": "proven", "suspected": "suspected, not proven"}
+_BY: dict[AllowedBy, str] = {
+    "comment": "a comment",
+    "entry": "an entry",
+    "baseline": "the baseline",
+}
 _MOST_FINDINGS = 10
 _MOST_RELATED = 8
 _MOST_LEAVES = 12
@@ -53,8 +67,8 @@ class Text:
             color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         page = Page(self.width, color, self.base)
         _headline(page, report)
-        loud = [finding for finding in report.findings if finding.severity != "note"]
-        notes = [finding for finding in report.findings if finding.severity == "note"]
+        notes = [f for f in report.findings if f.severity == "note" or f.allowed]
+        loud = [f for f in report.findings if f not in notes]
         for finding in loud[:_MOST_FINDINGS]:
             _finding(page, finding)
         _more(page, len(loud) - _MOST_FINDINGS, "findings")
@@ -94,7 +108,6 @@ def _finding(page: Page, finding: Finding) -> None:
     title = Line.assemble(
         (f"{visible(finding.code)} {visible(finding.name)}", style),
         f"  {finding.severity}, {_CERTAINTY[finding.certainty]}",
-        ", allowed" if finding.allowed else "",
     )
     if finding.verified is not None:
         title.append(", and with this line healed the gradient ")
@@ -130,9 +143,16 @@ def _when(finding: Finding) -> str:
 
 def _note(page: Page, finding: Finding) -> None:
     title = Line(f"note {visible(finding.code)} {visible(finding.name)}", _SEVERITY_STYLE["note"])
-    page.show(title.append(", allowed") if finding.allowed else title)
-    page.place(finding.at)
+    if finding.allowed:
+        title.append(f"  {finding.severity}, {_CERTAINTY[finding.certainty]}, {_allowed(finding)}")
+    page.show(title)
+    page.place(finding.cause if finding.allowed else finding.at)
     page.paragraph(finding.message)
+
+
+def _allowed(finding: Finding) -> str:
+    by = "" if finding.allowed_by is None else f" by {_BY[finding.allowed_by]}"
+    return f"allowed{by}" + ("" if finding.reason is None else f": {visible(finding.reason)}")
 
 
 def _leaves(page: Page, report: Report) -> None:

@@ -160,6 +160,7 @@ def _flows(report: Report, leaf: Leaf) -> bool:
         return True
     # A line that two leaves lost is one finding of one of them: so all of the report's count here.
     accepted = any(f.allowed for f in report.findings) and report.worst() in (None, "note")
+    accepted &= all(one.severity == "note" for one in report.left_out)
     return leaf.verdict == "partial" and accepted
 
 

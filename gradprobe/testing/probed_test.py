@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from gradprobe.errors import GradientLost, UnknownName, UsageError
+from gradprobe.records.baseline import Baseline, Entry
 from gradprobe.records.numerics import Numerics
 from gradprobe.records.report import FindStages, Ops, Report, Severity, Stage
 from gradprobe.testing import assertions
@@ -30,7 +31,8 @@ class ProbedTest:
         self._config = config
         self._probe: Probe | None = None
         self._running = False
-        self._unmatched: set[Allowed] | None = None
+        self._unmatched: set[Allowed | Entry] | None = None
+        self._baseline: Baseline | None = None
 
     def start(
         self,
@@ -44,11 +46,14 @@ class ProbedTest:
         ops: Ops | None = None,
         numerics: Numerics | None = None,
         allow: str | Sequence[str] = (),
+        select: str | Sequence[str] = (),
+        ignore: str | Sequence[str] = (),
+        baseline: str | Path | None = None,
     ) -> Self:
         """Begin to record, until `stop`, the end of a `with` over the result, or of the test.
 
-        The arguments are those of `gradprobe.Probe`, and win over the project's settings; `stages`
-        and `allow` add to them. A second start begins anew.
+        The arguments are those of `gradprobe.Probe`, and win over the project's settings;
+        `stages`, `allow` and `ignore` add to them. A second start begins anew.
         """
         from gradprobe.config import Config
         from gradprobe.probe import Probe  # imports torch
@@ -63,7 +68,12 @@ class ProbedTest:
             ops=ops,
             numerics=numerics,
             allow=allow,
+            select=select,
+            ignore=ignore,
+            baseline=baseline,
         )
+        if asked["baseline"] is not None and asked["baseline"].shared:
+            self._baseline = asked["baseline"]
         self._probe = Probe(**asked, raw=raw)
         self._probe.start()
         self._running = True
@@ -94,9 +104,26 @@ class ProbedTest:
             raise UsageError("no probe was started in this test: call gradprobe.start() first")
         report = self._probe.report()
         if self._config is not None:
-            left = set(self._config.allow) if self._unmatched is None else self._unmatched
-            self._unmatched = {a for a in left if not any(a.covers(f) for f in report.findings)}
+            self._unmatched = {entry for entry in self._left() if not self._met(entry, report)}
         return report
+
+    def _left(self) -> set[Allowed | Entry]:
+        """What the project accepts and no report so far had."""
+        if self._unmatched is not None:
+            return self._unmatched
+        known = () if self._baseline is None else self._baseline.entries
+        return {*(self._config.allow if self._config is not None else ()), *known}
+
+    def _met(self, entry: Allowed | Entry, report: Report) -> bool:
+        """Whether a report has what an entry accepts, or did not look for it."""
+        if any(one.code == entry.code for one in report.left_out):
+            return True
+        if isinstance(entry, Entry):
+            base = self._baseline
+            return base is not None and any(
+                base.entry_of(f).key == entry.key for f in report.findings
+            )
+        return any(entry.covers(finding) for finding in report.findings)
 
     @property
     def records(self) -> tuple[Stage, ...]:
@@ -104,8 +131,8 @@ class ProbedTest:
         return self.report().stages
 
     @property
-    def unmatched(self) -> frozenset[Allowed] | None:
-        """What the project allows and no report of this test had; None before the first report."""
+    def unmatched(self) -> frozenset[Allowed | Entry] | None:
+        """What the project accepts and no report of this test had; None before the first one."""
         return None if self._unmatched is None else frozenset(self._unmatched)
 
     def assert_flows(self, leaf: str = "z0", root: str | None = None) -> None:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import gradprobe
-from gradprobe.diagnose.allow import Allowed, accept, parse, stale
+from gradprobe.diagnose.acceptance import Terms, weigh
+from gradprobe.diagnose.allow import Allowed, parse, stale
 from gradprobe.errors import UnknownName, UsageError
 from gradprobe.records.report import Finding
 from gradprobe.records.source import Frame
@@ -79,9 +80,9 @@ def test_a_finding_with_a_cause_elsewhere_is_known_by_that() -> None:
 
 def test_accepted_findings_come_after_those_that_count() -> None:
     note = replace(FINDING, code="GP301", severity="note")
-    found = accept([FINDING, OPENED, note], parse("GP101:steps.py"))
-    assert found == [OPENED, note, replace(FINDING, allowed=True)]
-    assert accept([FINDING, OPENED], []) == [FINDING, OPENED]
+    found = weigh([FINDING, OPENED, note], [], Terms(parse("GP101:steps.py")), [], ()).shown
+    assert found == [OPENED, note, replace(FINDING, allowed=True, allowed_by="entry")]
+    assert weigh([FINDING, OPENED], [], Terms(), [], ()).shown == [FINDING, OPENED]
 
 
 def test_an_entry_that_matched_nothing_is_said() -> None:

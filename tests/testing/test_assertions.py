@@ -248,6 +248,18 @@ def test_what_is_allowed_does_not_stand_for_a_gradient() -> None:
     assert head.startswith("gradient of z0: broken; GP101 detached (allowed) at ")
 
 
+def test_what_is_left_out_is_not_allowed_by_that() -> None:
+    report = sampled(cut=True, flat=True, allow="GP301", ignore="GP1")
+    assert_no_findings(report)
+    [said, *_] = failure(report, assert_flows)
+    assert said.startswith("gradient of z0: partial; GP301 flat-op (allowed) at ")
+    every = sampled(cut=True, flat=True, select="GP2")
+    [said] = failure(every, assert_flows)
+    assert said.startswith("gradient of z0: partial; partial: z0 has a gradient, ")
+    assert said.endswith("; its findings are left out (select, ignore)")
+    assert_flows(sampled(cut=True, flat=True, allow=["GP101", "GP301"], ignore="GP306"))
+
+
 # The same in a test.
 
 
