@@ -50,6 +50,10 @@ class Probe:
     `numerics` says how closely numbers are looked at: `stages`, the gradients of leaves and stages;
     or `nodes`, the gradients of every node and the range of every value, so that the op is named at
     which a gradient became zero, infinite or NaN. That takes up to twice the time.
+
+    `follow_host=True` follows values that leave torch (`.item()`, `.numpy()` ...) through Python
+    and NumPy until they come back: what leaves is then a float or an array of a type of ours.
+
     `annotate=True` adds the diagnosis, as a note (`add_note`), to an exception of autograd's that
     leaves the `with` block, so that it stands under the traceback wherever that is shown. Else an
     exception is left exactly as it is; `explain()` has the same words.
@@ -72,6 +76,7 @@ class Probe:
         allow: str | Sequence[str | Allowed] = (),
         ops: Ops = "all",
         numerics: Numerics = "stages",
+        follow_host: bool = False,
         command: Sequence[str] = (),
         annotate: bool = False,
     ) -> None:
@@ -97,6 +102,7 @@ class Probe:
             adapter_for,
             ops,
             numerics,
+            follow_host,
         )
         if find_stages == "auto":
             search = StageSearch(self._recorder, stage_values)

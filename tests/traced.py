@@ -83,6 +83,7 @@ def trace(
     stages: Mapping[str, str] | None = None,
     find_stages: FindStages = "auto",
     numerics: Numerics = "stages",
+    follow_host: bool = False,
     file: str | None = None,
     given: dict[str, Any] | None = None,
     forgets: bool = True,
@@ -105,6 +106,7 @@ def trace(
         stages=stages or {},
         find_stages=find_stages,
         numerics=numerics,
+        follow_host=follow_host,
     )
     probe._recorder.iterations.forgets = forgets
     with warnings.catch_warnings():

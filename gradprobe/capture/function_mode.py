@@ -104,6 +104,8 @@ class SeeingMode(TorchFunctionMode):
         if learned.apart:
             if learned.leaf:
                 return self.leaf_call(func, learned, args, kwargs)
+            if learned.exits:
+                return self.exit_call(func, learned, args, kwargs)
             if args and (self.split or learned.rebinds):
                 self.memory.will_write(args[0], learned.rebinds)
         try:
@@ -274,10 +276,10 @@ class SeeingMode(TorchFunctionMode):
         """Those inputs whose values reach the result."""
         kind = learned.kind
         if kind is Kind.SHAPE_ONLY or kind is Kind.RANDOM:
-            return []
+            return inputs[isinstance(args[0], Tensor) :] if learned.fills and args else []
         if learned.first_only:
             return inputs[:1]
-        if kind is Kind.OVERWRITE and args and isinstance(args[0], Tensor):
+        if kind in (Kind.OVERWRITE, Kind.COPY) and args and isinstance(args[0], Tensor):
             return inputs[1:]
         return inputs
 
@@ -374,6 +376,8 @@ class SeeingMode(TorchFunctionMode):
             given = args[1] if len(args) > 1 and not learned.hooks else result
             self.leaf_called(learned, args[0], given, _getframe(2))
         return result
+
+    exit_call = leaf_call  # another one where what leaves torch is followed
 
     def leaf_called(self, learned: Learned, tensor: Tensor, given: Any, frame: Any) -> None:
         if learned.accesses_grad:

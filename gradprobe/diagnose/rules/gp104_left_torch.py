@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradprobe.diagnose.rule import Draft
+from gradprobe.diagnose.selection import only_selects
 from gradprobe.graph.view import Break, View
 from gradprobe.records.source import Frame, Related
 from gradprobe.records.trace import Exit, Reentry
@@ -49,17 +50,19 @@ loss.backward()
 def check(view: View) -> Iterator[Draft]:
     """Values that went out of torch and came back on the way to the root."""
     for found in view.breaks:
-        returned = view.reentry_of(found.cut.result)
+        returned = view.reentry_of(found.cut.result, found.cut.source)
         if returned is not None:
             exit = view.trace.exits[returned.exit]
-            if _may_be_chance(view, exit, returned):
+            if _may_be_chance(view, exit, returned) or _chooses(view, returned):
                 continue
             yield _draft(view, found, exit, returned)
             continue
         # `x.detach().numpy()`: the detach is only there so that torch allows the exit.
         for exit in view.exits_of(found.cut.result):
             returned = _return_of(view, exit)
-            if returned is not None and not _may_be_chance(view, exit, returned):
+            if returned is None or _may_be_chance(view, exit, returned):
+                continue
+            if not _chooses(view, returned):
                 yield _draft(view, found, exit, returned)
                 break
     yield from _refused(view)
@@ -72,6 +75,12 @@ def _may_be_chance(view: View, exit: Exit, returned: Reentry) -> bool:
     """
     left = view.trace.values.describe(exit.value)
     return not (returned.proven or left.differentiable or view.total)
+
+
+def _chooses(view: View, returned: Reentry) -> bool:
+    """Integers came back, and are an index into what carries gradient."""
+    flat = not view.trace.values.describe(returned.value).differentiable
+    return flat and not view.total and only_selects(view, returned.value)
 
 
 def _return_of(view: View, exit: Exit) -> Reentry | None:
@@ -97,9 +106,8 @@ def _draft(view: View, found: Break, exit: Exit, returned: Reentry) -> Draft:
 
 
 def _way(through: str) -> str:
-    return {"__float__": "float()", "__int__": "int()", "__array__": "np.asarray()"}.get(
-        through, f".{through}()"
-    )
+    named = {"__float__": "float()", "__int__": "int()", "__array__": "np.asarray()"}
+    return {**named, "__dlpack__": "DLPack"}.get(through, f".{through}()")
 
 
 def _refused(view: View) -> Iterator[Draft]:
