@@ -18,7 +18,7 @@ from gradprobe.diagnose.allow import Allowed
 from gradprobe.diagnose.allow import parse as parse_allowed
 from gradprobe.errors import BadConfig, UsageError
 from gradprobe.records.numerics import NUMERICS
-from gradprobe.records.report import FIND_STAGES, OPS, SEVERITIES
+from gradprobe.records.report import FIND_STAGES, FOLLOW_HOST, OPS, SEVERITIES
 
 FILE, TABLE = "pyproject.toml", "tool.gradprobe"
 FAIL_ON = (*SEVERITIES, "never")
@@ -40,6 +40,7 @@ class Config:
     find_stages: str | None = None
     ops: str | None = None
     numerics: str | None = None
+    follow_host: str | None = None
     allow: tuple[Allowed, ...] = ()
     fail_on: str | None = None
 
@@ -53,13 +54,14 @@ class Config:
         find_stages: str | None = None,
         ops: str | None = None,
         numerics: str | None = None,
+        follow_host: str | bool | None = None,
         allow: str | Sequence[str | Allowed] = (),
     ) -> dict[str, Any]:
         """The arguments of a `gradprobe.Probe` that is asked for these on top of the file's.
 
         What is asked for here wins. Stages add up, but one given here takes the place of those of
-        the same name; `allow` adds up. `numerics` as `auto` begins with stages. Raises
-        `UsageError` for a selector or an entry of another form.
+        the same name; `allow` adds up. `numerics` as `auto` begins with stages, `follow_host` as
+        `auto` with off. Raises `UsageError` for a selector or an entry of another form.
         """
         given = parse_selectors(stages)
         names = {selector.name for selector in given}
@@ -72,8 +74,13 @@ class Config:
             "find_stages": find_stages or self.find_stages or "auto",
             "ops": ops or self.ops or "all",
             "numerics": "nodes" if (numerics or self.numerics) == "nodes" else "stages",
+            "follow_host": _either(follow_host, self.follow_host) in ("on", True),
             "allow": (*self.allow, *parse_allowed(allow)),
         }
+
+
+def _either(asked: str | bool | None, own: str | None) -> str | bool | None:
+    return own if asked is None else asked
 
 
 def nearest(start: Path, *, shared: bool = False) -> Config:
@@ -188,6 +195,7 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "find-stages": _one_of(FIND_STAGES),
     "ops": _one_of(OPS),
     "numerics": _one_of(("auto", *NUMERICS)),
+    "follow-host": _one_of(FOLLOW_HOST),
     "allow": _allow,
     "fail-on": _one_of(FAIL_ON),
 }

@@ -17,7 +17,9 @@ from gradprobe.diagnose import report_of
 from gradprobe.diagnose.allow import Allowed
 from gradprobe.diagnose.allow import parse as parse_allowed
 from gradprobe.errors import UsageError
+from gradprobe.graph.dataflow import dataflow
 from gradprobe.graph.wanted import stage_values
+from gradprobe.graph.way_back import may_have_returned
 from gradprobe.records.numerics import NUMERICS, Numerics
 from gradprobe.records.report import FIND_STAGES, OPS, FindStages, Ops, Report, Stage
 
@@ -114,6 +116,7 @@ class Probe:
         self._running = False
         self._started = False
         self._report: Report | None = None
+        self._trail_lost = False
 
     def start(self) -> Self:
         if self._started or self._report is not None:
@@ -166,10 +169,20 @@ class Probe:
         """
         if self._report is not None:
             return self._report
-        report = report_of(build(self._recorder, self._command), self._allowed)
+        trace = build(self._recorder, self._command)
+        report = report_of(trace, self._allowed)
         if not self._running:
             self._report = report
+            self._trail_lost = bool(trace.exits) and may_have_returned(dataflow(trace))
         return report
+
+    @property
+    def trail_lost(self) -> bool:
+        """Whether values left torch and may have come back unseen: `follow_host` would tell.
+
+        Known once the probe has stopped and its report was made.
+        """
+        return self._trail_lost
 
     def explain(self) -> str:
         """Why gradient was lost, in two lines; empty where it was not, or no backward was tried.

@@ -1,7 +1,6 @@
 """The function mode: sees every torch call of Python code, and appends one row for it.
 
-This is the hot path. It keeps no tensor, formats nothing and looks up the call site as two
-integers; everything else waits for `build`.
+This is the hot path: it keeps no tensor and formats nothing; everything else waits for `build`.
 """
 
 from __future__ import annotations
@@ -167,6 +166,8 @@ class SeeingMode(TorchFunctionMode):
                 inputs.append(self.memory.meet(argument, place, position).value)
             elif of_type in _MANY:
                 self.collect(argument, inputs, place)
+            elif self.memory.exits:
+                self.memory.met_number(argument, inputs, place)
         if kwargs:
             self.collect(kwargs.values(), inputs, place)
         if not plain and inputs:
@@ -246,8 +247,7 @@ class SeeingMode(TorchFunctionMode):
         kind = learned.kind
         if kind is Kind.EXIT:
             if inputs and (flags & DERIVED or self.memory.follow_all):
-                at = len(self.journal.head)
-                self.memory.left(at, learned.attribute, inputs, args, result)
+                self.memory.left(len(self.journal.head), learned.attribute, inputs, args, result)
             return
         if result is None and kind in WRITES and args:
             result = args[0]  # `x[i] = y`, `x.data = y` and `_foreach_mul_` return nothing
@@ -269,8 +269,8 @@ class SeeingMode(TorchFunctionMode):
                 self.collect(item, inputs, place)
             elif isinstance(item, dict):
                 self.collect(item.values(), inputs, place)
-            elif self.memory.numbers and type(item) is float:
-                self.memory.number_used(item, inputs, place)
+            elif self.memory.exits:
+                self.memory.met_number(item, inputs, place)
 
     def carriers(self, learned: Learned, inputs: list[int], args: tuple[Any, ...]) -> list[int]:
         """Those inputs whose values reach the result."""

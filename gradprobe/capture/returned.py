@@ -22,6 +22,8 @@ from gradprobe.records.trace import Exit, Reentry
 
 _RETURN = Callee("data from outside torch", Kind.REENTRY)
 
+_COMPUTED = 12  # digits of a number that nobody wrote
+_MOST_COMMON = 4096  # others that are known again at once
 _MOST = 16  # the latest that DLPack lent are known again
 
 
@@ -31,6 +33,7 @@ class Returned:
     __slots__ = (
         "_arrays",
         "_capsules",
+        "_common",
         "_lists",
         "contents",
         "exits",
@@ -39,6 +42,7 @@ class Returned:
         "journal",
         "lineage",
         "numbers",
+        "odd",
         "reentries",
     )
 
@@ -52,6 +56,9 @@ class Returned:
         # A Python number that left, by its value: exact, so a coincidence is out of the question
         # for all but the round ones, which are not kept.
         self.numbers: dict[float, int] = {}
+        # Ops that took a number which was computed outside torch, after another had left.
+        self.odd: list[int] = []
+        self._common: set[float] = set()
         # The exits that a value outside torch comes from, where such values are followed.
         self.lineage: Callable[[Any], Sequence[int]] | None = None
         self._lists: dict[int, tuple[tuple[Any, ...], int]] = {}
@@ -82,8 +89,21 @@ class Returned:
         """A Python number that is bit for bit one that left is an argument of an op."""
         exit = self.numbers.get(number)
         if exit is None:
+            # What people write has few digits; what is computed has many.
+            if number not in self._common and len(repr(number)) >= _COMPUTED:
+                self.odd.append(len(self.journal.head))
+            elif len(self._common) < _MOST_COMMON:
+                self._common.add(number)
             return
         inputs.append(self.host_value((exit,), number, place))
+
+    def met_number(self, thing: Any, inputs: list[int], place: int) -> None:
+        """An argument of an op that is no tensor, after something left: a number that came back?"""
+        if type(thing) is float:
+            if self.numbers:
+                self.number_used(thing, inputs, place)
+        elif type(thing).__module__ == "numpy" and getattr(thing, "ndim", 1) == 0:
+            self.odd.append(len(self.journal.head))
 
     def host_value(self, exits: Sequence[int], data: Any, place: int) -> int:
         """A number or an array that came back by these exits, as a value of its own."""
@@ -189,6 +209,7 @@ class Returned:
         ]
         lent = [(a, b, numbers[exit]) for a, b, exit in self._capsules if exit in numbers]
         self._capsules = deque(lent, maxlen=_MOST)
+        self.odd[:] = [shift.op(op) for op in self.odd if not shift.gone(op)]
         self.exports.forget(numbers)
         self.exits_now = numbers
 

@@ -26,6 +26,7 @@ FindStages = Literal["auto", "declared", "none"]
 Ops = Literal["all", "sampler"]
 
 FIND_STAGES: tuple[FindStages, ...] = ("auto", "declared", "none")
+FOLLOW_HOST = ("auto", "on", "off")  # values that leave torch
 OPS: tuple[Ops, ...] = ("all", "sampler")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # worst first
 VERDICTS: tuple[Verdict, ...] = (  # worst first

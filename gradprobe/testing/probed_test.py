@@ -43,6 +43,7 @@ class ProbedTest:
         find_stages: FindStages | None = None,
         ops: Ops | None = None,
         numerics: Numerics | None = None,
+        follow_host: bool | None = None,
         allow: str | Sequence[str] = (),
     ) -> Self:
         """Begin to record, until `stop`, the end of a `with` over the result, or of the test.
@@ -62,6 +63,7 @@ class ProbedTest:
             find_stages=find_stages,
             ops=ops,
             numerics=numerics,
+            follow_host=follow_host,
             allow=allow,
         )
         self._probe = Probe(**asked, raw=raw)
