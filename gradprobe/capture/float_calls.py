@@ -90,10 +90,10 @@ def _codes_of(names: dict[str, Any], running: FrameType | None) -> Iterator[Code
     """The code of a module's functions and classes, nested ones too."""
     waiting: list[CodeType] = [] if running is None else _inside(running.f_code)
     for thing in list(names.values()):
-        for member in (*vars(thing).values(),) if isinstance(thing, type) else (thing,):
-            function = getattr(member, "__func__", None) or getattr(member, "fget", None) or member
-            function = getattr(function, "__wrapped__", function)
-            if isinstance(function, FunctionType) and function.__globals__ is names:
+        is_class = type(thing) is type  # the program's objects are looked at, never asked
+        for member in list(vars(thing).values()) if is_class else (thing,):
+            function = _function(member)
+            if function is not None and function.__globals__ is names:
                 waiting.append(function.__code__)
     seen: set[int] = set()
     while waiting:
@@ -102,6 +102,17 @@ def _codes_of(names: dict[str, Any], running: FrameType | None) -> Iterator[Code
             seen.add(id(code))
             yield code
             waiting += _inside(code)
+
+
+def _function(member: Any) -> FunctionType | None:
+    """The function behind a method, a property or a decorator."""
+    if type(member) in (staticmethod, classmethod):
+        member = member.__func__
+    elif type(member) is property:
+        member = member.fget
+    while type(member) is FunctionType and "__wrapped__" in vars(member):
+        member = vars(member)["__wrapped__"]
+    return member if type(member) is FunctionType else None
 
 
 def _inside(code: CodeType) -> list[CodeType]:

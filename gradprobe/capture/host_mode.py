@@ -63,6 +63,7 @@ class FollowingMode(SeeingMode):
         self.run = object()
         self.origins: WeakSet[Origin] = WeakSet()
         self.recent: list[Origin] = []  # since the last iteration was forgotten
+        self.patches = Patches()
         self.host = HostPatches(self.mark, self.since)
         self.floats = FloatCalls(self.mark, self.since, self.journal.stack.is_plumbing)
         self.memory.lineage = self.exits_of
@@ -77,8 +78,8 @@ class FollowingMode(SeeingMode):
             if before is not None:
                 before(frame)
             self.floats.met(frame)
-            self.host.met(patches)
 
+        self.patches = patches
         self.journal.stack.on_new_code = met
 
     def remove(self) -> None:
@@ -121,6 +122,7 @@ class FollowingMode(SeeingMode):
             self.say(f"{self.journal.callees[learned.number].name} was not recorded: {fault!r}")
         if len(self.memory.exits) == before:
             return result
+        self.host.met(self.patches)  # what it may go to next may have been imported meanwhile
         origin = Origin(before, self.run)
         self.origins.add(origin)
         self.recent.append(origin)
