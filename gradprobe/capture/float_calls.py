@@ -41,9 +41,10 @@ class FloatCalls:
             return
         self._modules = len(sys.modules)
         for module in list(sys.modules.values()):
-            file = str(getattr(module, "__file__", None))
-            is_source = type(module) is ModuleType and file.endswith(".py")
-            if is_source and id(vars(module)) not in self._asked and not self._is_plumbing(file):
+            if type(module) is not ModuleType or id(vars(module)) in self._asked:
+                continue
+            file = str(vars(module).get("__file__"))
+            if file.endswith(".py") and not self._is_plumbing(file):
                 self._meet(vars(module))
 
     def remove(self) -> None:

@@ -70,7 +70,7 @@ class HostPatches:
     def met(self, patches: Patches) -> None:
         """PIL may be imported later than the run begins."""
         module = sys.modules.get("PIL.Image")
-        if module is not None and not self.images.installed and hasattr(module, "fromarray"):
+        if module is not None and not self.images.installed and "fromarray" in vars(module):
             self.images.install(patches, module)
 
     def remove(self) -> None:

@@ -48,8 +48,7 @@ RETURNS: dict[str, tuple[str, str]] = {
         "broken",
     ),
     "percentile": (
-        "s = np.percentile(np.abs(x.detach().numpy()), 99.5)  # <- left\n"
-        "x = x.clamp(-s, s) / s",
+        "s = np.percentile(np.abs(x.detach().numpy()), 99.5)  # <- left\nx = x.clamp(-s, s) / s",
         "partial",
     ),
     "maximum": (
@@ -63,7 +62,10 @@ RETURNS: dict[str, tuple[str, str]] = {
         "broken",
     ),
     "tolist": ("x = torch.tensor([2 * v for v in x.flatten().tolist()])  # <- left", "broken"),
-    "torch.Tensor": ("x = torch.Tensor([2 * v for v in x.flatten().tolist()])  # <- left", "broken"),
+    "torch.Tensor": (
+        "x = torch.Tensor([2 * v for v in x.flatten().tolist()])  # <- left",
+        "broken",
+    ),
     "new_tensor": ("x = x.new_tensor([2 * v for v in x.flatten().tolist()])  # <- left", "broken"),
     "full": ("x = x + torch.full((8,), x.mean().item() * 3)  # <- left", "partial"),
     "fill_": ("x = x + torch.zeros(8).fill_(x.mean().item() * 3)  # <- left", "partial"),

@@ -149,9 +149,7 @@ class Program:
             self.ended = error
 
 
-def reported(
-    program: Program, leaves: list[str], numerics: Any, follow: bool
-) -> dict[str, Any]:
+def reported(program: Program, leaves: list[str], numerics: Any, follow: bool) -> dict[str, Any]:
     import gradprobe
 
     probe = gradprobe.Probe(leaves=leaves, numerics=numerics, follow_host=follow)

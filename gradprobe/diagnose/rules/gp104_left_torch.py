@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from gradprobe.diagnose.rule import Draft
 from gradprobe.diagnose.selection import only_selects
 from gradprobe.graph.view import Break, View
+from gradprobe.records.op import Kind
 from gradprobe.records.source import Frame, Related
 from gradprobe.records.trace import Exit, Reentry
 
@@ -58,7 +59,7 @@ def check(view: View) -> Iterator[Draft]:
             yield _draft(view, found, exit, returned)
             continue
         # `x.detach().numpy()`: the detach is only there so that torch allows the exit.
-        for exit in view.exits_of(found.cut.result):
+        for exit in _exits_at(view, found):
             returned = _return_of(view, exit)
             if returned is None or _may_be_chance(view, exit, returned):
                 continue
@@ -66,6 +67,21 @@ def check(view: View) -> Iterator[Draft]:
                 yield _draft(view, found, exit, returned)
                 break
     yield from _refused(view)
+
+
+def _exits_at(view: View, found: Break) -> list[Exit]:
+    """How a value left torch, itself or as a view that the same line made of it."""
+    every = view.exits_of(found.cut.result)
+    waiting = [found.cut.result]
+    while waiting:
+        for op in view.users(waiting.pop()):
+            at = view.place_of(op)
+            same_line = at is not None and (at.file, at.line) == (found.at.file, found.at.line)
+            if same_line and view.trace.ops.callee_of(op).kind in (Kind.VIEW, Kind.CAST):
+                for value in view.data.outputs(op):
+                    every += view.exits_of(value)
+                    waiting.append(value)
+    return every
 
 
 def _may_be_chance(view: View, exit: Exit, returned: Reentry) -> bool:
