@@ -21,7 +21,7 @@ from gradprobe.errors import BadConfig, UsageError
 from gradprobe.records.baseline import Baseline
 from gradprobe.records.baseline import read as read_baseline
 from gradprobe.records.numerics import NUMERICS
-from gradprobe.records.report import FIND_STAGES, OPS, SEVERITIES
+from gradprobe.records.report import FIND_STAGES, FOLLOW_HOST, OPS, SEVERITIES
 
 FILE, TABLE = "pyproject.toml", "tool.gradprobe"
 FAIL_ON = (*SEVERITIES, "never")
@@ -44,6 +44,7 @@ class Config:
     find_stages: str | None = None
     ops: str | None = None
     numerics: str | None = None
+    follow_host: str | None = None
     allow: tuple[Allowed, ...] = ()
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -61,6 +62,7 @@ class Config:
         find_stages: str | None = None,
         ops: str | None = None,
         numerics: str | None = None,
+        follow_host: str | bool | None = None,
         allow: str | Sequence[str | Allowed] = (),
         select: str | Sequence[str] = (),
         ignore: str | Sequence[str] = (),
@@ -70,8 +72,9 @@ class Config:
 
         What is asked for here wins. Stages add up, but one given here takes the place of those of
         the same name; `allow` and `ignore` add up, and `select` takes the place of both the file's
-        `select` and its `ignore`. `numerics` as `auto` begins with stages. Raises `UsageError` for
-        a selector, an entry or a code of another form, and for a baseline that cannot be read.
+        `select` and its `ignore`. `numerics` as `auto` begins with stages, `follow_host` as `auto`
+        with off. Raises `UsageError` for a selector, an entry or a code of another form, and for a
+        baseline that cannot be read.
         """
         chosen, ignored = parse_codes(select), parse_codes(ignore)
         given = parse_selectors(stages)
@@ -85,6 +88,7 @@ class Config:
             "find_stages": find_stages or self.find_stages or "auto",
             "ops": ops or self.ops or "all",
             "numerics": "nodes" if (numerics or self.numerics) == "nodes" else "stages",
+            "follow_host": _either(follow_host, self.follow_host) in ("on", True),
             "allow": (*self.allow, *parse_allowed(allow)),
             "select": chosen or self.select,
             "ignore": ignored if chosen else tuple(dict.fromkeys((*self.ignore, *ignored))),
@@ -99,6 +103,10 @@ class Config:
         if self.baseline is None or self.file is None:
             return None
         return replace(read_baseline(self.file.parent / self.baseline), shared=self.shared)
+
+
+def _either(asked: str | bool | None, own: str | None) -> str | bool | None:
+    return own if asked is None else asked
 
 
 def nearest(start: Path, *, shared: bool = False) -> Config:
@@ -218,6 +226,7 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "find-stages": _one_of(FIND_STAGES),
     "ops": _one_of(OPS),
     "numerics": _one_of(("auto", *NUMERICS)),
+    "follow-host": _one_of(FOLLOW_HOST),
     "allow": _allow,
     "select": _codes,
     "ignore": _codes,

@@ -21,7 +21,9 @@ from gradprobe.diagnose.allow import parse as parse_allowed
 from gradprobe.diagnose.choice import Choice
 from gradprobe.diagnose.choice import parse as parse_codes
 from gradprobe.errors import UsageError
+from gradprobe.graph.dataflow import dataflow
 from gradprobe.graph.wanted import stage_values
+from gradprobe.graph.way_back import may_have_returned
 from gradprobe.records.baseline import Baseline
 from gradprobe.records.baseline import read as read_baseline
 from gradprobe.records.numerics import NUMERICS, Numerics
@@ -61,6 +63,10 @@ class Probe:
     `numerics` says how closely numbers are looked at: `stages`, the gradients of leaves and stages;
     or `nodes`, the gradients of every node and the range of every value, so that the op is named at
     which a gradient became zero, infinite or NaN. That takes up to twice the time.
+
+    `follow_host=True` follows values that leave torch (`.item()`, `.numpy()` ...) through Python
+    and NumPy until they come back: what leaves is then a float or an array of a type of ours.
+
     `annotate=True` adds the diagnosis, as a note (`add_note`), to an exception of autograd's that
     leaves the `with` block, so that it stands under the traceback wherever that is shown. Else an
     exception is left exactly as it is; `explain()` has the same words.
@@ -86,6 +92,7 @@ class Probe:
         baseline: str | Path | Baseline | None = None,
         ops: Ops = "all",
         numerics: Numerics = "stages",
+        follow_host: bool = False,
         command: Sequence[str] = (),
         annotate: bool = False,
     ) -> None:
@@ -114,6 +121,7 @@ class Probe:
             adapter_for,
             ops,
             numerics,
+            follow_host,
         )
         if find_stages == "auto":
             search = StageSearch(self._recorder, stage_values)
@@ -125,6 +133,7 @@ class Probe:
         self._running = False
         self._started = False
         self._report: Report | None = None
+        self._trail_lost = False
 
     def start(self) -> Self:
         if self._started or self._report is not None:
@@ -177,10 +186,20 @@ class Probe:
         """
         if self._report is not None:
             return self._report
-        report = report_of(build(self._recorder, self._command), self._terms)
+        trace = build(self._recorder, self._command)
+        report = report_of(trace, self._terms)
         if not self._running:
             self._report = report
+            self._trail_lost = bool(trace.exits) and may_have_returned(dataflow(trace))
         return report
+
+    @property
+    def trail_lost(self) -> bool:
+        """Whether values left torch and may have come back unseen: `follow_host` would tell.
+
+        Known once the probe has stopped and its report was made.
+        """
+        return self._trail_lost
 
     def explain(self) -> str:
         """Why gradient was lost, in two lines; empty where it was not, or no backward was tried.

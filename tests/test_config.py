@@ -83,6 +83,7 @@ def test_no_file_is_no_settings(tmp_path: Path) -> None:
         "find_stages": "auto",
         "ops": "all",
         "numerics": "stages",
+        "follow_host": False,
         "allow": (),
         "select": (),
         "ignore": (),
@@ -95,7 +96,7 @@ WRONG = {
     'fail_on = "error"': "unknown key 'fail_on' in [tool.gradprobe]; did you mean fail-on?",
     'roots = ["loss"]': "unknown key 'roots' in [tool.gradprobe]; did you mean root?",
     "qqqq = 1": "unknown key 'qqqq' in [tool.gradprobe]; there are stages, leaves, root, denoiser, "
-    "find-stages, ops, numerics, allow, select, ignore, baseline, fail-on",
+    "find-stages, ops, numerics, follow-host, allow, select, ignore, baseline, fail-on",
     'leaves = "z0"': 'tool.gradprobe.leaves: it must be a list such as ["z0"], not a string',
     "leaves = [1]": 'tool.gradprobe.leaves: it must be a list such as ["z0"]; 1 is not one',
     'leaves = [" "]': "tool.gradprobe.leaves: it must be a list such as [\"z0\"]; ' ' is not one",
@@ -108,6 +109,7 @@ WRONG = {
     "find-stages = 0": "tool.gradprobe.find-stages: it must be one of auto, declared, none, not 0",
     'fail-on = "eror"': "tool.gradprobe.fail-on: it must be one of error, warning, note, never, "
     "not 'eror'; did you mean error?",
+    'follow-host = "yes"': "tool.gradprobe.follow-host: it must be one of auto, on, off, not 'yes'",
     'allow = "GP301"': 'tool.gradprobe.allow: it must be a list such as ["GP301"], not a string',
     'allow = ["GP999"]': "tool.gradprobe.allow: no rule named 'GP999' was seen; did you mean GP",
     'allow = ["GP101:steps.py:12"]': "tool.gradprobe.allow: allow entry 'GP101:steps.py:12' names "
@@ -183,6 +185,7 @@ def test_what_is_asked_for_wins_and_lists_of_entries_add_up(tmp_path: Path) -> N
         "find_stages": "none",
         "ops": "all",
         "numerics": "stages",
+        "follow_host": False,
         "allow": (*config.allow, *allowed("GP107")),
         "select": ("GP1", "GP301"),
         "ignore": ("GP114",),
@@ -224,6 +227,15 @@ def test_a_baseline_is_found_from_the_file_s_folder_on(
     other = load(path).arguments(baseline="other.json")["baseline"]
     assert other == Baseline(str(tmp_path / "other.json"))
     assert load(path).arguments(baseline=Baseline("new.json", new=True))["baseline"].new
+
+
+def test_values_are_followed_where_it_was_asked_for(tmp_path: Path) -> None:
+    config = load(written(tmp_path, '[tool.gradprobe]\nfollow-host = "on"\n'))
+    assert config.arguments()["follow_host"]
+    assert not config.arguments(follow_host="auto")["follow_host"]
+    assert not config.arguments(follow_host=False)["follow_host"]
+    assert not Config().arguments(follow_host="off")["follow_host"]
+    assert Config().arguments(follow_host=True)["follow_host"]
 
 
 def test_reading_settings_imports_no_torch(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def trace(
     stages: Mapping[str, str] | None = None,
     find_stages: FindStages = "auto",
     numerics: Numerics = "stages",
+    follow_host: bool = False,
     file: str | None = None,
     given: dict[str, Any] | None = None,
     forgets: bool = True,
@@ -107,6 +108,7 @@ def trace(
         stages=stages or {},
         find_stages=find_stages,
         numerics=numerics,
+        follow_host=follow_host,
         **(terms or {}),
     )
     probe._recorder.iterations.forgets = forgets

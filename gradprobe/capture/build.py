@@ -53,6 +53,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         leaves=leaves,
         exits=tuple(recorder.memory.exits),
         reentries=tuple(recorder.memory.reentries),
+        odd=tuple(recorder.memory.odd),
         functions=tuple(
             FunctionCall(
                 op=call.op,

@@ -1,7 +1,6 @@
 """The function mode: sees every torch call of Python code, and appends one row for it.
 
-This is the hot path. It keeps no tensor, formats nothing and looks up the call site as two
-integers; everything else waits for `build`.
+This is the hot path: it keeps no tensor and formats nothing; everything else waits for `build`.
 """
 
 from __future__ import annotations
@@ -104,6 +103,8 @@ class SeeingMode(TorchFunctionMode):
         if learned.apart:
             if learned.leaf:
                 return self.leaf_call(func, learned, args, kwargs)
+            if learned.exits:
+                return self.exit_call(func, learned, args, kwargs)
             if args and (self.split or learned.rebinds):
                 self.memory.will_write(args[0], learned.rebinds)
         try:
@@ -165,6 +166,8 @@ class SeeingMode(TorchFunctionMode):
                 inputs.append(self.memory.meet(argument, place, position).value)
             elif of_type in _MANY:
                 self.collect(argument, inputs, place)
+            elif self.memory.exits:
+                self.memory.met_number(argument, inputs, place)
         if kwargs:
             self.collect(kwargs.values(), inputs, place)
         if not plain and inputs:
@@ -244,8 +247,7 @@ class SeeingMode(TorchFunctionMode):
         kind = learned.kind
         if kind is Kind.EXIT:
             if inputs and (flags & DERIVED or self.memory.follow_all):
-                at = len(self.journal.head)
-                self.memory.left(at, learned.attribute, inputs, args, result)
+                self.memory.left(len(self.journal.head), learned.attribute, inputs, args, result)
             return
         if result is None and kind in WRITES and args:
             result = args[0]  # `x[i] = y`, `x.data = y` and `_foreach_mul_` return nothing
@@ -267,17 +269,17 @@ class SeeingMode(TorchFunctionMode):
                 self.collect(item, inputs, place)
             elif isinstance(item, dict):
                 self.collect(item.values(), inputs, place)
-            elif self.memory.numbers and type(item) is float:
-                self.memory.number_used(item, inputs, place)
+            elif self.memory.exits:
+                self.memory.met_number(item, inputs, place)
 
     def carriers(self, learned: Learned, inputs: list[int], args: tuple[Any, ...]) -> list[int]:
         """Those inputs whose values reach the result."""
         kind = learned.kind
         if kind is Kind.SHAPE_ONLY or kind is Kind.RANDOM:
-            return []
+            return inputs[isinstance(args[0], Tensor) :] if learned.fills and args else []
         if learned.first_only:
             return inputs[:1]
-        if kind is Kind.OVERWRITE and args and isinstance(args[0], Tensor):
+        if kind in (Kind.OVERWRITE, Kind.COPY) and args and isinstance(args[0], Tensor):
             return inputs[1:]
         return inputs
 
@@ -374,6 +376,8 @@ class SeeingMode(TorchFunctionMode):
             given = args[1] if len(args) > 1 and not learned.hooks else result
             self.leaf_called(learned, args[0], given, _getframe(2))
         return result
+
+    exit_call = leaf_call  # another one where what leaves torch is followed
 
     def leaf_called(self, learned: Learned, tensor: Tensor, given: Any, frame: Any) -> None:
         if learned.accesses_grad:

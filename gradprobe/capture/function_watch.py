@@ -19,10 +19,12 @@ from gradprobe.capture.torch_internals import (
     node_counter,
 )
 from gradprobe.records.op import GRAD_OFF, INSIDE_FUNCTION, Callee, Kind
-from gradprobe.records.tensor import CONNECTED, DERIVED, HOST, LEAF, PARAMETER, REQUIRES_GRAD
+from gradprobe.records.tensor import CONNECTED, DERIVED, LEAF, PARAMETER, REQUIRES_GRAD
 
 _PARAMETER = Callee("torch.nn.Parameter", Kind.PARAMETER)
 PASSED_ON = Callee("BackwardHookFunction.apply", Kind.VIEW)
+_FROM_DLPACK = Callee("torch.from_dlpack", Kind.HOST)
+_TO_DLPACK = Callee("torch.to_dlpack", Kind.EXIT)
 _FROM_NUMPY = Callee("torch.from_numpy", Kind.HOST)
 
 
@@ -190,15 +192,38 @@ class FunctionWatch:
         def from_numpy(array: Any) -> Any:
             result = original(array)
             if threading.get_ident() == self.thread and not self.mode.pauses:
-                journal = self.mode.journal
-                place = journal.stack.place(sys._getframe(1))
-                value = journal.new_value(result, HOST)
-                journal.identity.add(result, value)
-                journal.row(journal.callee(_FROM_NUMPY), 0, 0, place, 0, [], [value])
-                self.mode.memory.made_from_host(value, array, place)
+                place = self.mode.journal.stack.place(sys._getframe(1))
+                self.mode.memory.new_from_host(result, _FROM_NUMPY, array, place)
             return result
 
         return from_numpy
+
+    def wrap_to_dlpack(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def to_dlpack(tensor: Any) -> Any:
+            result = original(tensor)
+            if threading.get_ident() == self.thread and not self.mode.pauses:
+                journal, memory = self.mode.journal, self.mode.memory
+                place = journal.stack.place(sys._getframe(1))
+                value = memory.meet(tensor, place).value
+                if journal.flags[value] & DERIVED or memory.follow_all:
+                    row = journal.row(journal.callee(_TO_DLPACK), 0, 0, place, 0, [value], [])
+                    memory.left(row, "__dlpack__", [value], (tensor,), result)
+            return result
+
+        return to_dlpack
+
+    def wrap_from_dlpack(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def from_dlpack(ext_tensor: Any, **kwargs: Any) -> Any:
+            memory = self.mode.memory
+            before = len(memory.exits)
+            result = original(ext_tensor, **kwargs)
+            if threading.get_ident() == self.thread and not self.mode.pauses:
+                place = self.mode.journal.stack.place(sys._getframe(1))
+                left = before if len(memory.exits) > before else None  # a tensor was handed over
+                memory.new_from_host(result, _FROM_DLPACK, ext_tensor, place, left)
+            return result
+
+        return from_dlpack
 
     def forget(self, shift: Shift) -> None:
         self.handles[:] = without(self.handles, shift)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradprobe.capture.op_table import FIRST_ONLY
+from gradprobe.capture.op_table import FILLS, FIRST_ONLY
 from gradprobe.records.op import Kind
 
 WRITES = frozenset({Kind.WRITE, Kind.OVERWRITE, Kind.RANDOM})
@@ -15,6 +15,8 @@ class Learned:
         "accesses_grad",
         "apart",
         "attribute",
+        "exits",
+        "fills",
         "first_only",
         "hooks",
         "indexes",
@@ -31,10 +33,12 @@ class Learned:
         self.kind = kind
         self.attribute = attribute
         self.first_only = attribute in FIRST_ONLY
+        self.fills = attribute in FILLS
         # Read at every call: looking up members of an enumeration there is not cheap.
         self.quiet = kind is Kind.QUIET
         self.leaf = kind is Kind.LEAF
         self.apart = self.leaf or kind in WRITES  # something is done before the call
+        self.exits = False  # where what leaves torch is followed
         self.accesses_grad = attribute.startswith("grad.")
         self.hooks = attribute.startswith("register_")
         self.plain = kind in (Kind.COMPUTE, Kind.SELECT)

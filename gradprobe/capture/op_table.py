@@ -85,6 +85,9 @@ _NOT_WRITES = _names(
 # The first tensor argument carries values, the others give shape, dtype or device.
 FIRST_ONLY = _names("to type_as view_as reshape_as expand_as resize_as_ set_")
 
+# Of the shape of a first tensor argument, if there is one, and the value of every other.
+FILLS = _names("full full_like new_full linspace logspace arange")
+
 
 def classify(func: Callable[..., Any]) -> tuple[Callee, str]:
     """A function's callee record and its bare name (`__get__` is resolved to the attribute)."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.utils.dlpack
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -61,6 +62,7 @@ class Recorder:
         adapter_for: AdapterFor | None = None,
         ops: Ops = "all",
         numerics: Numerics = "stages",
+        follow_host: bool = False,
     ) -> None:
         """`adapter_for` is asked for the adapter of a package's name or a file's base name."""
         self.leaf_names = tuple(leaves)
@@ -73,7 +75,12 @@ class Recorder:
         self.memory = Memory(self.journal, self.leaves, follow_all=bool(leaves))
         self.grad_mode = GradMode(self.journal.stack)
         seeing = NumericMode if numerics == "nodes" else SeeingMode
+        if follow_host:
+            from gradprobe.capture.host_mode import following
+
+            seeing = following(numerics)
         self.mode = seeing(self.journal, self.grad_mode, self.leaves, self.memory, self.say)
+        self.host: Any = self.mode if follow_host else None
         self.saved_hooks = SavedHooks(self.journal)
         self.functions = FunctionWatch(self.mode, self.say)
         self.marks = StageWatch(self.mode, self.memory)
@@ -151,6 +158,10 @@ class Recorder:
         patches.class_method(torch.autograd.Function, "apply", self.functions.wrap_apply)
         patches.constructor(torch.nn.Parameter, self.functions.wrap_parameter)
         patches.attribute(torch, "from_numpy", self.functions.wrap_from_numpy)
+        patches.attribute(torch, "from_dlpack", self.functions.wrap_from_dlpack)
+        patches.attribute(torch.utils.dlpack, "from_dlpack", self.functions.wrap_from_dlpack)
+        patches.attribute(torch, "to_dlpack", self.functions.wrap_to_dlpack)
+        patches.attribute(torch.utils.dlpack, "to_dlpack", self.functions.wrap_to_dlpack)
         patches.attribute(torch, "compile", self._wrap_compile)
         patches.attribute(
             torch_internals.engine_owner, torch_internals.ENGINE_ENTRY, self.passes.wrap
@@ -161,6 +172,8 @@ class Recorder:
         self.optimizers.install(patches)
         self.hooks.install(patches)
         OptimizerRefusals(self.mode, self.memory).install(patches)
+        if self.host is not None:
+            self.host.install(patches)
         if self.find_stages != "none":
             self._listener = listen(self.marks.tapped)
         _enter(self.mode)
@@ -183,6 +196,8 @@ class Recorder:
             self.closed.open()  # an interrupt may have ended the program inside a module
             self.say("ops inside modules that were called before were taken as one (ops='sampler')")
         _leave(self.mode, None, None, None)
+        if self.host is not None:
+            self.host.remove()
         for namespace in namespaces:
             self._bind(namespace)
         if self.find_stages != "none":

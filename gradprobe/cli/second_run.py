@@ -1,8 +1,9 @@
-"""The same program once more, in a process of its own, with the numbers of every node.
+"""The same program once more, in a process of its own, looked at more closely.
 
 A gradient that is zero or not finite shows in the first run at its stages; at which op it became so
-only measuring every node tells, and that is too dear to be done always. The second run has the
-first one's command, directory and environment; what it prints is thrown away.
+only measuring every node tells, and that is too dear to be done always. Whether a value that left
+torch came back only following it tells, and that gives the program values of other types. The
+second run has the first one's command, directory and environment; what it prints is thrown away.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from gradprobe.cli import streams
 from gradprobe.errors import CannotRead
 from gradprobe.records.report import Report
 
+_LEFT = "GP104"
+# Findings that say that gradient is lost, and not by what.
+_OPEN = ("GP109", "GP114")
 _WANTS = {"zero": "exactly zero", "nonfinite": "not finite"}
 # Of a launcher's processes one cannot run again alone: the others would not answer it.
 _LAUNCHED = ("TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
@@ -34,45 +38,69 @@ class SecondRun:
     command: tuple[str, ...]
     as_module: bool
     asked: Mapping[str, Any]  # the probe's arguments
+    may_measure: bool = True
+    may_follow: bool = True
     directory: str = field(default_factory=os.getcwd)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
-    def wanted(self, report: Report) -> bool:
-        """Whether the first run left open which op it was."""
-        return report.verdict in _WANTS
+    def wanted(self, report: Report, trail_lost: bool = False) -> Mapping[str, Any]:
+        """Arguments of a probe that would tell what the first left open; empty where none would.
 
-    def improved(self, report: Report) -> Report:
-        """The second run's report, if the same went wrong in it; else the first with a word why."""
+        `trail_lost`: values left torch and may have come back unseen.
+        """
+        more: dict[str, Any] = {}
+        if self.may_measure and report.verdict in _WANTS:
+            more["numerics"] = "nodes"
+        guessed = any(f.code == _LEFT and f.certainty == "suspected" for f in report.findings)
+        if self.may_follow and (guessed or (trail_lost and not _is_explained(report))):
+            more["follow_host"] = True
+        return more
+
+    def improved(self, report: Report, more: Mapping[str, Any]) -> Report:
+        """The second run's report, if it agrees and tells more; else the first with a word why."""
         leaf = report.leaves[0].name if report.leaves else "the leaf"
-        what = _WANTS[report.verdict]
+        if "numerics" in more:
+            what, aim = f"{leaf}'s gradient is {_WANTS[report.verdict]}", "find the op"
+            missed, options = "the op was not looked for", ["--numerics nodes"]
+        else:
+            what, aim = f"values of {leaf} left torch", "see whether they come back"
+            missed, options = "they were not followed", []
+        if "follow_host" in more:
+            options.append("--follow-host on")
+        option = " ".join(options)
         if any(name in self.environment for name in _LAUNCHED):
             return _noted(
                 report,
-                f"{leaf}'s gradient is {what}: the op was not looked for, because "
-                "a launcher started this process; run one alone with --numerics nodes",
+                f"{what}: {missed}, because a launcher started this process; "
+                f"run one alone with {option}",
             )
-        streams.complain(f"{leaf}'s gradient is {what}: running the program again to find the op")
+        streams.complain(f"{what}: running the program again to {aim}")
         try:
-            second = self._run()
+            second = self._run(more)
         except KeyboardInterrupt:
-            return _noted(report, "the second run, which looks for the op, was interrupted")
+            return _noted(report, f"the second run, to {aim}, was interrupted")
         if second is None:
-            return _noted(report, "the program was run again to find the op, and gave no report")
+            return _noted(report, f"the program was run again to {aim}, and gave no report")
         same = [one.name for one in second.leaves[:1]] == [one.name for one in report.leaves[:1]]
-        if second.verdict != report.verdict or not same:
+        proven = "follow_host" in more and _proves(second)
+        if not same or not (proven or second.verdict == report.verdict):
             return _noted(
                 report,
-                "the program was run again to find the op, and ended otherwise "
-                f"({second.verdict}): give it a fixed seed, or use --numerics nodes",
+                f"the program was run again to {aim}, and ended otherwise "
+                f"({second.verdict}): give it a fixed seed, or use {option}",
             )
-        return replace(second, environment=report.environment, autograd_dot=report.autograd_dot)
+        if "numerics" in more or proven:
+            return replace(second, environment=report.environment, autograd_dot=report.autograd_dot)
+        if any(f.code == _LEFT for f in report.findings):
+            return _noted(report, "what left torch was followed in a second run, to no return")
+        return report
 
-    def _run(self) -> Report | None:
+    def _run(self, more: Mapping[str, Any]) -> Report | None:
         from gradprobe.records.codec import load
 
         with TemporaryDirectory(prefix="gradprobe-") as folder:
             request, answer = Path(folder, "request"), Path(folder, "report.json")
-            request.write_bytes(pickle.dumps(self))
+            request.write_bytes(pickle.dumps((self, more)))
             # The interpreter's own flags (-W, -X, -P ...) are the program's too.
             flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
             subprocess.run(
@@ -89,6 +117,19 @@ class SecondRun:
         return None
 
 
+def _is_explained(report: Report) -> bool:
+    """Whether it was shown what keeps gradient from the leaf, so that nothing else need be."""
+    if report.verdict in ("flows", "partial", *_WANTS):
+        return False
+    first = report.findings[0] if report.findings else None
+    return first is not None and first.code not in _OPEN and first.certainty == "proven"
+
+
+def _proves(report: Report) -> bool:
+    """Whether values were seen to leave and to come back."""
+    return any(f.code == _LEFT and f.certainty == "proven" for f in report.findings)
+
+
 def _noted(report: Report, sentence: str) -> Report:
     return replace(report, unseen=(*report.unseen, sentence))
 
@@ -98,9 +139,9 @@ def main(arguments: Sequence[str]) -> None:
     from gradprobe.probe import Probe
     from gradprobe.target import parse, run
 
-    request: SecondRun = pickle.loads(Path(arguments[0]).read_bytes())
+    request, more = pickle.loads(Path(arguments[0]).read_bytes())
     answer = Path(arguments[1])
-    probe = Probe(**{**request.asked, "numerics": "nodes"}, command=request.command)
+    probe = Probe(**{**request.asked, **more}, command=request.command)
     process = os.getpid()
     target = parse(request.command[0], as_module=request.as_module)
     run(target, request.command[1:], within=probe)

@@ -16,7 +16,7 @@ from gradprobe.cli.second_run import SecondRun
 from gradprobe.config import Config, load, nearest
 from gradprobe.errors import UsageError
 from gradprobe.records.numerics import NUMERICS
-from gradprobe.records.report import FIND_STAGES, OPS, SEVERITIES, Report
+from gradprobe.records.report import FIND_STAGES, FOLLOW_HOST, OPS, SEVERITIES, Report
 from gradprobe.target import INTERRUPTED, Outcome, parse, run
 
 FINDING, FAILED = 1, 3
@@ -102,6 +102,12 @@ Examples:
     "stages, and where a gradient is zero or not finite a second run of TARGET with nodes. "
     "[default: auto]",
 )
+@click.option(
+    "--follow-host",
+    type=click.Choice(FOLLOW_HOST),
+    help="Follow values that leave torch through Python and NumPy until they come back: on; off; "
+    "auto, in a second run of TARGET where they may have come back unseen. [default: auto]",
+)
 @output_options("text")
 @finding_options
 @click.option(
@@ -123,6 +129,7 @@ def trace(
     ops: str | None,
     denoiser: str | None,
     numerics: str | None,
+    follow_host: str | None,
     config_file: str | None,
     no_config: bool,
     outputs: Outputs,
@@ -140,10 +147,16 @@ def trace(
         find_stages=find_stages,
         ops=ops,
         numerics=numerics,
+        follow_host=follow_host,
         **found.asked,
     )
-    once = (numerics or config.numerics or "auto") != "auto"
-    again = None if once else SecondRun(command, as_module, asked)
+    again = SecondRun(
+        command,
+        as_module,
+        asked,
+        may_measure=(numerics or config.numerics or "auto") == "auto",
+        may_follow=(follow_host or config.follow_host or "auto") == "auto",
+    )
     target = parse(command[0], as_module=as_module)
 
     from gradprobe.probe import Probe  # imports torch
@@ -163,8 +176,9 @@ def trace(
         except UsageError as error:
             streams.complain(error)
             return _of_program(outcome) or USAGE
-        if again is not None and again.wanted(report) and not outcome.interrupted:
-            report = again.improved(report)
+        more = again.wanted(report, probe.trail_lost)
+        if more and not outcome.interrupted:
+            report = again.improved(report, more)
         written, failures = outputs.save(report)
         try:
             written += found.save(report)

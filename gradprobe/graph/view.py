@@ -14,7 +14,7 @@ from gradprobe.records.op import GRAD_OFF, INFERENCE, Kind
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import LeafMark
 from gradprobe.records.source import Frame
-from gradprobe.records.tensor import LEAF, MET, PARAMETER, TensorMeta
+from gradprobe.records.tensor import HOST, LEAF, MET, PARAMETER, TensorMeta
 from gradprobe.records.trace import Exit, Reentry, Region, Trace
 
 
@@ -72,8 +72,16 @@ class View:
     @property
     def sealed(self) -> bool:
         """Whether all that feeds the root is known by origin, but for parameters and leaves."""
-        met = (v for v in self.flow.feeding if self.trace.values.has(v, MET))
-        return all(self.trace.values.has(v, PARAMETER | LEAF) for v in met)
+        values, feeding = self.trace.values, self.flow.feeding
+        if self.trace.exits and any(values.has(v, HOST) and self._unknown(v) for v in feeding):
+            return False  # what left torch may be in there
+        met = (v for v in feeding if values.has(v, MET))
+        return all(values.has(v, PARAMETER | LEAF) for v in met)
+
+    def _unknown(self, value: int) -> bool:
+        """Whether nothing is known to be in a value that was made from data outside torch."""
+        op = self.data.producer[value]
+        return op >= 0 and not len(self.data.inputs(op))
 
     @property
     def trace(self) -> Trace:
@@ -87,9 +95,14 @@ class View:
         """How a value left torch."""
         return [exit for exit in self.trace.exits if exit.value == value]
 
-    def reentry_of(self, value: int) -> Reentry | None:
-        """The return of host data as `value`, proven or suspected."""
-        found = next((r for r in self.trace.reentries if r.value == value), None)
+    def reentry_of(self, value: int, source: int | None = None) -> Reentry | None:
+        """The return of host data as `value`, proven or suspected.
+
+        Of several exits that it came from, that by which `source` left.
+        """
+        every = [r for r in self.trace.reentries if r.value == value]
+        of_source = (r for r in every if self.trace.exits[r.exit].value == source)
+        found = next(of_source, every[0] if every else None)
         return found or self.data.suspected.get(value)
 
     def users(self, value: int) -> Iterator[int]:

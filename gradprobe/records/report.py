@@ -27,6 +27,7 @@ Ops = Literal["all", "sampler"]
 AllowedBy = Literal["comment", "entry", "baseline"]
 
 FIND_STAGES: tuple[FindStages, ...] = ("auto", "declared", "none")
+FOLLOW_HOST = ("auto", "on", "off")  # values that leave torch
 OPS: tuple[Ops, ...] = ("all", "sampler")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # worst first
 VERDICTS: tuple[Verdict, ...] = (  # worst first

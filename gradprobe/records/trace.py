@@ -103,6 +103,8 @@ class Trace:
     # Of a long loop: passes whose records are forgotten, and how many ops were.
     past: tuple[PastPass, ...] = ()
     forgotten_ops: int = 0
+    # Ops that took a number computed outside torch, after another had left.
+    odd: tuple[int, ...] = ()
     # What the user asked of stages: by name the denoiser, and whether to look for them at all.
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"

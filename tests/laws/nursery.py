@@ -2,10 +2,11 @@
 
     python nursery.py      then one JSON request a line on standard input, one answer a line
 
-A request: `{"program", "args", "mode", "truth"}`. `mode` is `plain`, `probed` or `measured` (a
-probe that measures every node): the answer is a fingerprint of all that the program can see of its
-run. `report` or `nodes`: it is the probe's report, `nodes` with every node measured. `shown`: it is
-what plain torch shows of the leaf's gradient.
+A request: `{"program", "args", "mode", "truth"}`. `mode` is `plain`, `probed`, `measured` (a probe
+that measures every node) or `followed` (one that follows what leaves torch): the answer is a
+fingerprint of all that the program can see of its run. `report`, `nodes` or `follow`: it is the
+probe's report, `nodes` with every node measured. `shown`: it is what plain torch shows of the
+leaf's gradient.
 """
 
 from __future__ import annotations
@@ -102,13 +103,19 @@ def deliver(request: dict[str, Any], answer: Path, out: Path, err: Path) -> int:
     sys.path.pop()
     run, truth = Program(request["program"], request["args"]), request["truth"]
     match request["mode"]:
-        case "report" | "nodes":
+        case "report" | "nodes" | "follow":
             numerics = "nodes" if request["mode"] == "nodes" else "stages"
-            result = reported(run, truth.get("leaves", []), numerics)
+            follow = request["mode"] == "follow"
+            result = reported(run, truth.get("leaves", []), numerics, follow)
         case "shown":
             result = plain_torch.shown(run, truth["target"], numeric=truth.get("numeric", True))
         case mode:
-            arguments = {"plain": None, "probed": {}, "measured": {"numerics": "nodes"}}
+            arguments = {
+                "plain": None,
+                "probed": {},
+                "measured": {"numerics": "nodes"},
+                "followed": {"follow_host": True},
+            }
             result = fingerprint.take(run, arguments[mode])
     sys.stdout.flush()
     sys.stderr.flush()
@@ -142,10 +149,10 @@ class Program:
             self.ended = error
 
 
-def reported(program: Program, leaves: list[str], numerics: Any) -> dict[str, Any]:
+def reported(program: Program, leaves: list[str], numerics: Any, follow: bool) -> dict[str, Any]:
     import gradprobe
 
-    probe = gradprobe.Probe(leaves=leaves, numerics=numerics)
+    probe = gradprobe.Probe(leaves=leaves, numerics=numerics, follow_host=follow)
     program.run_to_its_end(probe)
     report = probe.report()
     ended = program.ended

@@ -28,6 +28,16 @@ def without_innermost_frame(text: str) -> list[object]:
     return lines
 
 
+# In these something leaves torch and goes on to a number, an array or a picture.
+_HOST = ("import numpy", "import math", "PIL", ".item()", ".tolist()")
+EXITS = [c for c in everything() if any(text in c.program.read_text() for text in _HOST)]
+
+
+@pytest.mark.parametrize("case", EXITS, ids=lambda case: case.name)
+def test_a_run_whose_values_are_followed_is_the_plain_run(nursery: Nursery, case: Case) -> None:
+    test_a_probed_run_is_the_plain_run(nursery, case, "followed")
+
+
 @pytest.mark.parametrize("mode", ["probed", "measured"])
 @pytest.mark.parametrize("case", everything(), ids=lambda case: case.name)
 def test_a_probed_run_is_the_plain_run(nursery: Nursery, case: Case, mode: str) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradprobe.diagnose.rule import Draft
+from gradprobe.diagnose.selection import only_selects
 from gradprobe.graph.uncounted import left_as_it_was
 from gradprobe.graph.view import Break, View
 from gradprobe.records.op import Kind
@@ -57,6 +58,8 @@ def _drafts(view: View) -> Iterator[Draft]:
     for found in view.breaks:
         if found.kind is not Kind.DETACH:
             continue
+        if not view.total and only_selects(view, found.cut.result):
+            continue  # `x[x.detach().argsort()]`: a choice has no gradient to lose
         how = ".data" if found.callee == "Tensor.data" else f".{found.callee.split('.')[-1]}()"
         if _straight_through(view, found):
             yield Draft(

@@ -17,7 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradprobe.diagnose.rule import Draft
+from gradprobe.diagnose.selection import only_selects
 from gradprobe.graph.view import Break, View
+from gradprobe.records.op import Kind
 from gradprobe.records.source import Frame, Related
 from gradprobe.records.trace import Exit, Reentry
 
@@ -49,20 +51,37 @@ loss.backward()
 def check(view: View) -> Iterator[Draft]:
     """Values that went out of torch and came back on the way to the root."""
     for found in view.breaks:
-        returned = view.reentry_of(found.cut.result)
+        returned = view.reentry_of(found.cut.result, found.cut.source)
         if returned is not None:
             exit = view.trace.exits[returned.exit]
-            if _may_be_chance(view, exit, returned):
+            if _may_be_chance(view, exit, returned) or _chooses(view, returned):
                 continue
             yield _draft(view, found, exit, returned)
             continue
         # `x.detach().numpy()`: the detach is only there so that torch allows the exit.
-        for exit in view.exits_of(found.cut.result):
+        for exit in _exits_at(view, found):
             returned = _return_of(view, exit)
-            if returned is not None and not _may_be_chance(view, exit, returned):
+            if returned is None or _may_be_chance(view, exit, returned):
+                continue
+            if not _chooses(view, returned):
                 yield _draft(view, found, exit, returned)
                 break
     yield from _refused(view)
+
+
+def _exits_at(view: View, found: Break) -> list[Exit]:
+    """How a value left torch, itself or as a view that the same line made of it."""
+    every = view.exits_of(found.cut.result)
+    waiting = [found.cut.result]
+    while waiting:
+        for op in view.users(waiting.pop()):
+            at = view.place_of(op)
+            same_line = at is not None and (at.file, at.line) == (found.at.file, found.at.line)
+            if same_line and view.trace.ops.callee_of(op).kind in (Kind.VIEW, Kind.CAST):
+                for value in view.data.outputs(op):
+                    every += view.exits_of(value)
+                    waiting.append(value)
+    return every
 
 
 def _may_be_chance(view: View, exit: Exit, returned: Reentry) -> bool:
@@ -72,6 +91,12 @@ def _may_be_chance(view: View, exit: Exit, returned: Reentry) -> bool:
     """
     left = view.trace.values.describe(exit.value)
     return not (returned.proven or left.differentiable or view.total)
+
+
+def _chooses(view: View, returned: Reentry) -> bool:
+    """Integers came back, and are an index into what carries gradient."""
+    flat = not view.trace.values.describe(returned.value).differentiable
+    return flat and not view.total and only_selects(view, returned.value)
 
 
 def _return_of(view: View, exit: Exit) -> Reentry | None:
@@ -97,9 +122,8 @@ def _draft(view: View, found: Break, exit: Exit, returned: Reentry) -> Draft:
 
 
 def _way(through: str) -> str:
-    return {"__float__": "float()", "__int__": "int()", "__array__": "np.asarray()"}.get(
-        through, f".{through}()"
-    )
+    named = {"__float__": "float()", "__int__": "int()", "__array__": "np.asarray()"}
+    return {**named, "__dlpack__": "DLPack"}.get(through, f".{through}()")
 
 
 def _refused(view: View) -> Iterator[Draft]:
