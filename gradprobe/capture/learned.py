@@ -60,6 +60,9 @@ class Learned:
             return inputs[self.writes :] if self.drawn_from else []
         if self.first_only:
             return inputs[:1]
-        if self.kind is Kind.OVERWRITE and args and isinstance(args[0], Tensor):
+        own = (
+            self.kind is Kind.OVERWRITE or self.kind is Kind.COPY
+        )  # `x.copy_(y)`, `x.new_tensor(y)`
+        if own and args and isinstance(args[0], Tensor):
             return inputs[1:]
         return inputs

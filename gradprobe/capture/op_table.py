@@ -83,7 +83,7 @@ _NOT_WRITES = _names(
 )
 
 # The first tensor argument carries values, the others give shape, dtype or device.
-FIRST_ONLY = _names("to type_as view_as reshape_as expand_as resize_as_ set_")
+FIRST_ONLY = _names("to type_as view_as reshape_as expand_as resize_as_")
 
 # Each result is a view of one argument.
 ONE_EACH = _names("broadcast_tensors meshgrid atleast_1d atleast_2d atleast_3d")

@@ -31,7 +31,14 @@ GONE = {
     "[:]": "y = x.detach().clone()\ny[:] = z0",
     "[...]": "y = x.detach().clone()\ny[...] = z0",
     "out=": "y = x.detach().clone()\nwith torch.no_grad(): torch.sin(codes[0, :1], out=y)\ny = y + x",
+    "new_tensor of a number": "y = x * x.new_tensor(0.5)",
+    "new_tensor of a list": "y = x * x.new_tensor([0.5, 1.0, 2.0])",
+    "new_tensor of another": "y = x * x.new_tensor(codes[:, 0])",
     "bernoulli_": "y = x.detach().bernoulli_(0.5) + x",
+}
+COPIES = {
+    "new_tensor": ("y = x + codes.new_tensor(x)", "GP105"),
+    "new_tensor of numbers": ("y = x + codes.new_tensor([float(v) for v in x[0]])", "GP104"),
 }
 DRAWS = {
     "Normal.sample": ("y = torch.distributions.Normal(x, 1.0).sample()", "GP102"),
@@ -64,6 +71,13 @@ def test_a_sample_of_a_distribution_is_named(form: str, tmp_path: Path) -> None:
     assert run.first.at.line == 1 + next(
         n for n, line in enumerate(run.text.splitlines()) if line.startswith("y = ")
     )
+
+
+@pytest.mark.parametrize("form", COPIES)
+def test_a_copy_of_values_is_named(form: str, tmp_path: Path) -> None:
+    text, code = COPIES[form]
+    report = trace(tmp_path, BEGIN + text + END).report
+    assert (report.verdict, [f.code for f in report.findings]) == ("partial", [code])
 
 
 def test_a_draw_of_the_same_shape_writes_nothing(tmp_path: Path) -> None:

@@ -187,7 +187,6 @@ LOST = (
 # Autograd keeps the history that the written tensor had: its gradient is of other values.
 SILENT = (
     "{m}.data = {b}.detach() + 0.1",
-    "{m}.set_({b}.clone())",
     "with torch.no_grad(): {m}.mul_(0.5)",
     "with torch.no_grad(): {m}.copy_({b})",
     "with torch.no_grad(): torch.add({a}, {b}, out={m})",
