@@ -21,7 +21,7 @@ from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.learned import WRITES, Learned
 from gradprobe.capture.memory import Memory
-from gradprobe.capture.op_table import classify
+from gradprobe.capture.op_table import WHOLE, classify, is_whole
 from gradprobe.capture.raised_ops import raised_op
 from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import (
@@ -73,6 +73,7 @@ class SeeingMode(TorchFunctionMode):
         self.split = journal.identity.split
         self.sites = journal.stack.sites
         self.known: dict[Any, Learned] = {}
+        self.whole = Learned(journal.callee(WHOLE), WHOLE.kind, "__setitem__")
         self.inside = 0  # depth of custom autograd.Function forwards
         self.passes = 0  # how many backward passes have begun
         self.pauses = 0  # depth of backward passes: their ops are not the program's dataflow
@@ -105,6 +106,8 @@ class SeeingMode(TorchFunctionMode):
                 return self.leaf_call(func, learned, args, kwargs)
             if learned.exits:
                 return self.exit_call(func, learned, args, kwargs)
+            if learned.sets_items and is_whole(args[1]):
+                learned = self.whole
             if args and (self.split or learned.rebinds):
                 self.memory.will_write(args[0], learned.rebinds)
         try:
@@ -171,7 +174,10 @@ class SeeingMode(TorchFunctionMode):
         if kwargs:
             self.collect(kwargs.values(), inputs, place)
         if not plain and inputs:
-            inputs = self.carriers(learned, inputs, args)
+            if learned.each and isinstance(result, _MANY):
+                self.record_each(learned, args, result, frame)
+                return
+            inputs = learned.carriers(inputs, args)
         for value in inputs:
             flags |= known_flags[value]
 
@@ -198,6 +204,8 @@ class SeeingMode(TorchFunctionMode):
         else:
             if plain:  # `out=x`, `relu(x, inplace=True)`
                 written = [t for t in _tensors(result) if id(t) in table]
+                if written and kwargs and kwargs.get("out") is result:
+                    inputs.remove(table[id(result)].value)  # nothing of it is left
             self.results(learned, args, result, flags, inputs, outputs, frame)
         if not outputs and learned.kind is not Kind.EXIT:
             return
@@ -232,6 +240,12 @@ class SeeingMode(TorchFunctionMode):
             self.memory.before.clear()
             for tensor in written:
                 self.memory.wrote(tensor, index)
+
+    def record_each(self, learned: Learned, args: tuple[Any, ...], result: Any, frame: Any) -> None:
+        """One op for each argument of `broadcast_tensors`: no result depends on the others."""
+        given = args[0] if args and isinstance(args[0], _MANY) else args
+        for argument, one in zip(given, result, strict=True):
+            self.record(learned, (argument,), None, one, frame)
 
     def results(
         self,
@@ -271,17 +285,6 @@ class SeeingMode(TorchFunctionMode):
                 self.collect(item.values(), inputs, place)
             elif self.memory.exits:
                 self.memory.met_number(item, inputs, place)
-
-    def carriers(self, learned: Learned, inputs: list[int], args: tuple[Any, ...]) -> list[int]:
-        """Those inputs whose values reach the result."""
-        kind = learned.kind
-        if kind is Kind.SHAPE_ONLY or kind is Kind.RANDOM:
-            return inputs[isinstance(args[0], Tensor) :] if learned.fills and args else []
-        if learned.first_only:
-            return inputs[:1]
-        if kind in (Kind.OVERWRITE, Kind.COPY) and args and isinstance(args[0], Tensor):
-            return inputs[1:]
-        return inputs
 
     def produced(
         self, kind: Kind, tensor: Tensor, flags: int, outputs: list[int], frame: Any
@@ -336,7 +339,7 @@ class SeeingMode(TorchFunctionMode):
             return
         if learned.rebinds:
             self.memory.rebound(args[0], args[1], index, learned.attribute != "set_")
-        elif kind in WRITES:
+        elif learned.writes:
             for tensor in _tensors(args[0]):
                 self.memory.wrote(tensor, index)
         elif learned.attribute == "data.__get__":

@@ -21,7 +21,7 @@ _BY_KIND: dict[Kind, frozenset[str]] = {
         "size dim ndimension numel nelement stride storage_offset element_size data_ptr "
         "is_contiguous is_floating_point is_complex is_conj is_neg is_signed is_inference "
         "is_pinned is_shared is_same_size is_set_to is_coalesced is_distributed is_nonzero "
-        "is_tensor is_storage is_quantized get_device retain_grad record_stream share_memory_ type "
+        "is_tensor is_storage is_quantized get_device retain_grad record_stream share_memory_ "
         "has_names __len__ __repr__ __format__ __bool__ __contains__ __hash__ __nonzero__ "
         "__deepcopy__ __reduce_ex__ __setstate__ __dlpack_device__ dim_order const_data_ptr "
         "equal allclose result_type can_cast promote_types finfo iinfo untyped_storage "
@@ -42,7 +42,7 @@ _BY_KIND: dict[Kind, frozenset[str]] = {
         "swapaxes_ swapdims_ dropout feature_dropout identity"
     ),
     Kind.CAST: _names(
-        "to type_as float double half bfloat16 long int short char byte bool chalf cfloat "
+        "to type type_as float double half bfloat16 long int short char byte bool chalf cfloat "
         "cdouble cuda cpu xpu ipu mtia pin_memory to_dense to_sparse to_mkldnn dequantize"
     ),
     Kind.SELECT: _names(
@@ -62,7 +62,7 @@ _BY_KIND: dict[Kind, frozenset[str]] = {
         "poisson bernoulli_ cauchy_ exponential_ geometric_ log_normal_ normal_ random_ "
         "uniform_ normal"
     ),
-    Kind.OVERWRITE: _names("zero_ fill_ copy_ set_ resize_ apply_ map_ map2_"),
+    Kind.OVERWRITE: _names("zero_ fill_ copy_ set_"),
     Kind.HOST: _names("from_numpy frombuffer from_file from_dlpack asarray as_tensor tensor"),
     Kind.COPY: _names("new_tensor"),
     Kind.DETACH: _names("detach detach_ detach_copy"),
@@ -83,7 +83,22 @@ _NOT_WRITES = _names(
 )
 
 # The first tensor argument carries values, the others give shape, dtype or device.
-FIRST_ONLY = _names("to type_as view_as reshape_as expand_as resize_as_ set_")
+FIRST_ONLY = _names("to type_as view_as reshape_as expand_as resize_as_")
+
+# Each result is a view of one argument.
+ONE_EACH = _names("broadcast_tensors meshgrid atleast_1d atleast_2d atleast_3d")
+# Draws whose distribution is made of the values of their tensor arguments; the others of none.
+DRAWN_FROM = _names("normal bernoulli bernoulli_ multinomial poisson")
+# `x[:] = y` writes all of x: not what `__setitem__` is of other indices.
+WHOLE = Callee("Tensor.__setitem__", Kind.OVERWRITE)
+
+
+def is_whole(index: Any) -> bool:
+    """Whether an index is `[:]` or `[...]`."""
+    if type(index) is slice:
+        return index.start is None and index.stop is None and index.step is None
+    return index is Ellipsis
+
 
 # Of the shape of a first tensor argument, if there is one, and the value of every other.
 FILLS = _names("full full_like new_full linspace logspace arange")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import cast
 
+from gradprobe.diagnose.by_design import as_meant
 from gradprobe.diagnose.rule import Draft, Rule
 from gradprobe.diagnose.rules import RULES
 from gradprobe.graph.view import View
@@ -29,6 +30,7 @@ def findings_of(view: View) -> list[Finding]:
     """All findings of one view, worst first, then in order of time."""
     drafts = _claimed(view)
     shown = [(rule, d) for rule, d in drafts if d.of is None or not d.of.hidden]
+    shown.sort(key=lambda pair: pair[1].severity == "note")  # where both are at one place
     behind = [(rule, d) for rule, d in drafts if d.of is not None and d.of.hidden]
     folded: dict[tuple[str, ...], tuple[int, Finding]] = {}
     times = Counter(_key(rule, draft) for rule, draft in shown)
@@ -59,7 +61,9 @@ def _claimed(view: View) -> list[tuple[Rule, Draft]]:
                 if mark in claimed:
                     continue
                 mine.add(mark)
-            drafts.append((rule, draft))
+            meant = as_meant(view, draft)
+            if meant is None or not _hidden(draft):
+                drafts.append((rule, meant or draft))
         claimed |= mine
     return drafts
 
@@ -75,7 +79,7 @@ def _severity(view: View, draft: Draft) -> str:
 def _key(rule: Rule, draft: Draft) -> tuple[str, ...]:
     """Repeats of one place are one finding; so are all the ops that one cause took."""
     cause = draft.opened_by
-    if cause is not None and rule.CODE in BY_CAUSE:
+    if cause is not None and rule.CODE in BY_CAUSE and draft.severity != "note":
         return rule.CODE, cause.file, str(cause.line)
     return rule.CODE, draft.at.file, str(draft.at.line)
 

@@ -61,16 +61,6 @@ def _drafts(view: View) -> Iterator[Draft]:
         if not view.total and only_selects(view, found.cut.result):
             continue  # `x[x.detach().argsort()]`: a choice has no gradient to lose
         how = ".data" if found.callee == "Tensor.data" else f".{found.callee.split('.')[-1]}()"
-        if _straight_through(view, found):
-            yield Draft(
-                of=found,
-                at=found.at,
-                severity="note",
-                message=f"a straight-through estimator detaches the difference of {how}: "
-                "gradient passes around it by design",
-                fix="nothing to do: this is how a straight-through estimator works",
-            )
-            continue
         if _changed_nothing(view, found):
             yield Draft(
                 of=found,
@@ -87,19 +77,6 @@ def _drafts(view: View) -> Iterator[Draft]:
             message=f"{how} took {view.leaf.name}'s gradient off this tensor",
             fix=f"remove {how} here, or use it only on copies that do not feed {view.root_name}",
         )
-
-
-def _straight_through(view: View, found: Break) -> bool:
-    """`x + (q - x).detach()`: what is detached is a difference from what it is added to."""
-    made_by = view.data.producer[found.cut.source]
-    if made_by < 0 or not view.trace.ops.callee_of(made_by).name.endswith(("sub", "sub_")):
-        return False
-    subtracted = view.trace.ops.inputs_of(made_by)[-1:]
-    return any(
-        view.trace.ops.callee_of(user).name.endswith(("add", "add_"))
-        and any(v in subtracted and v in view.flow.connected for v in view.data.inputs(user))
-        for user in view.users(found.cut.result)
-    )
 
 
 def _changed_nothing(view: View, found: Break) -> bool:
