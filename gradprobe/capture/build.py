@@ -94,6 +94,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         denoiser=recorder.denoiser,
         looks=recorder.find_stages,
         forward=_forward(recorder, frames, sources),
+        strangers=dict(recorder.memory.strangers.found),
     )
 
 

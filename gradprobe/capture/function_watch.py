@@ -71,7 +71,7 @@ class FunctionWatch:
             try:
                 with NoSubclasses():
                     if cls is BackwardHookFunction:
-                        self.passed_on(args, explicit, result, place)
+                        self.passed_on(args, result, place)
                     else:
                         self.applied(cls, explicit, inner_from, result, place)
             except Exception as fault:  # never the program's to bear
@@ -125,23 +125,27 @@ class FunctionWatch:
         if nodes and flags & CONNECTED:
             self.watch_backward(nodes[0], call)
 
-    def passed_on(self, args: Any, explicit: list[int], result: Any, place: int) -> None:
+    def passed_on(self, args: Any, result: Any, place: int) -> None:
         """What torch puts around a module with backward hooks: each argument is handed through."""
-        journal = self.mode.journal
-        callee = journal.callee(PASSED_ON)
         given = [a for a in args if isinstance(a, Tensor)]
-        for argument, value, tensor in zip(given, explicit, result, strict=True):
-            made = journal.flags[value] & DERIVED
-            if tensor.requires_grad:
-                made |= REQUIRES_GRAD | (journal.flags[value] & CONNECTED)
-            after = journal.new_value(tensor, made)
-            ref = journal.identity.table.get(id(tensor))
-            if ref is None:
-                journal.identity.add(tensor, after)
-            else:
-                ref.value = after
-            journal.row(callee, 0, 0, place, node_counter(), [value], [after])
-            self.mode.memory.viewed(argument, tensor)
+        for argument, tensor in zip(given, result, strict=True):
+            self.hand_on(PASSED_ON, argument, tensor, place)
+
+    def hand_on(self, callee: Callee, argument: Tensor, tensor: Tensor, place: int) -> None:
+        """`tensor` holds the values of `argument`, with a node of its own."""
+        journal = self.mode.journal
+        value = self.mode.memory.meet(argument, place).value
+        made = journal.flags[value] & DERIVED
+        if tensor.requires_grad:
+            made |= REQUIRES_GRAD | (journal.flags[value] & CONNECTED)
+        after = journal.new_value(tensor, made)
+        ref = journal.identity.table.get(id(tensor))
+        if ref is None:
+            journal.identity.add(tensor, after)
+        else:
+            ref.value = after
+        journal.row(journal.callee(callee), 0, 0, place, node_counter(), [value], [after])
+        self.mode.memory.viewed(argument, tensor)
 
     def watch_backward(self, node: Any, call: WatchedFunction) -> None:
         """Learn for which wanted argument the backward gives None."""

@@ -15,18 +15,30 @@ class Learned:
         "accesses_grad",
         "apart",
         "attribute",
+        "copies",
         "first_only",
+        "foreign",
         "hooks",
         "indexes",
         "kind",
         "leaf",
+        "mutated",
         "number",
         "plain",
         "quiet",
         "rebinds",
     )
 
-    def __init__(self, number: int, kind: Kind, attribute: str) -> None:
+    def __init__(
+        self,
+        number: int,
+        kind: Kind,
+        attribute: str,
+        mutated: tuple[tuple[int, str], ...] = (),
+    ) -> None:
+        """`mutated`: of an op that is not torch's own, the arguments that it writes to."""
+        self.mutated = mutated
+        self.foreign = kind is Kind.UNSEEN  # until a node of its own shows it has a formula
         self.number = number
         self.kind = kind
         self.attribute = attribute
@@ -36,6 +48,7 @@ class Learned:
         self.leaf = kind is Kind.LEAF
         self.apart = self.leaf or kind in WRITES  # something is done before the call
         self.accesses_grad = attribute.startswith("grad.")
+        self.copies = attribute == "__deepcopy__"
         self.hooks = attribute.startswith("register_")
         self.plain = kind in (Kind.COMPUTE, Kind.SELECT)
         self.indexes = attribute == "__getitem__"  # `x[1:]` is a view, `x[order]` is none

@@ -20,8 +20,9 @@ from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.shift import Shift, newest
+from gradprobe.capture.strangers import Strangers
 from gradprobe.capture.torch_internals import NoSubclasses, has_history, version
-from gradprobe.records.op import UNCOUNTED, UNTRACKED, Callee, Kind
+from gradprobe.records.op import NO_CALL, UNCOUNTED, UNTRACKED, Callee, Kind
 from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import (
     CONNECTED,
@@ -36,7 +37,7 @@ from gradprobe.records.trace import Exit, Reentry
 
 _ALIAS = Callee("write through shared memory", Kind.ALIAS)
 _RETURN = Callee("data from outside torch", Kind.REENTRY)
-_UNSEEN = Callee("code that was not seen", Kind.UNSEEN)
+_UNSEEN = Callee(NO_CALL, Kind.UNSEEN)
 _VIEW = Callee("memory shared with a tensor", Kind.VIEW)
 
 
@@ -58,6 +59,7 @@ class Memory:
         "numbers",
         "overwritten",
         "reentries",
+        "strangers",
         "unseen",
     )
 
@@ -69,6 +71,8 @@ class Memory:
         self.follow_all = follow_all
         self.met_as: dict[int, tuple[int, int, Where]] = {}
         self.unseen: list[int] = []  # places of first use of what unseen code had made
+        self.strangers = Strangers(journal)
+        leaves.on_leaf = self.strangers.leaf_made
         self.exits: list[Exit] = []
         self.exits_now: dict[int, int] = {}  # their numbers since the last was forgotten
         self.reentries: list[Reentry] = []
@@ -109,14 +113,20 @@ class Memory:
             self._pseudo(_VIEW, place, [twin.value], [ref.value])
             journal.identity.share(tensor, ref)
             journal.identity.count_apart(ref)
-        elif self._arrays:
-            self.came_back(tensor, ref.value, place)
+        elif not self.came_back(tensor, ref.value, place):
+            self.strangers.met(tensor, ref.value, place)
         return ref
 
     def _made_unseen(self, tensor: Tensor, value: int, place: int) -> None:
         """A tensor with a history, from code that no function mode sees: taken as one op."""
-        journal = self.journal
         self.unseen.append(place)
+        tracked = self.sources_of(tensor, place)
+        if tracked:
+            self._pseudo(_UNSEEN, place, tracked, [value])
+
+    def sources_of(self, tensor: Tensor, place: int) -> list[int]:
+        """The values that a history of unseen origin goes back to, as far as they are known."""
+        journal = self.journal
         last = journal.sequence[-1] if journal.sequence else 0
         sources = []
         for found in behind(tensor.grad_fn, last):
@@ -127,9 +137,7 @@ class Memory:
                 if op < len(journal.head):
                     start = journal.outputs_end[op - 1] if op else 0
                     sources.extend(journal.outputs[start : journal.outputs_end[op]])
-        tracked = [v for v in dict.fromkeys(sources) if journal.flags[v] & REQUIRES_GRAD]
-        if tracked:
-            self._pseudo(_UNSEEN, place, tracked, [value])
+        return [v for v in dict.fromkeys(sources) if journal.flags[v] & REQUIRES_GRAD]
 
     def viewed(self, first: Tensor, result: Any) -> None:
         """The result of a viewing op may share memory with its first argument."""
@@ -275,23 +283,30 @@ class Memory:
         self.reentries.append(Reentry(exit, op, value, proven=True))
         inputs.append(value)
 
-    def came_back(self, tensor: Tensor, value: int, place: int) -> None:
-        """A tensor on the memory of an array that had left."""
+    def came_back(self, tensor: Tensor, value: int, place: int) -> bool:
+        """Whether a tensor is on the memory of an array that had left: then its values return."""
+        if not self._arrays:
+            return False
         start = tensor.data_ptr()
         for first, end, array, exit in self._arrays:
             if first <= start < end and array() is not None:
                 self.journal.flags[value] |= DERIVED
                 op = self._pseudo(_RETURN, place, [self.exits[exit].value], [value])
                 self.reentries.append(Reentry(exit, op, value, proven=True))
-                return
+                return True
+        return False
 
     def made_from_host(self, value: int, data: Any, place: int) -> None:
         """A tensor was made from a list or an array: is it one that had left?"""
         exit = self._exit_of(data)
         if exit is not None:
-            self.journal.flags[value] |= DERIVED  # it may leave again
-            op = self._pseudo(_RETURN, place, [self.exits[exit].value], [value])
-            self.reentries.append(Reentry(exit, op, value, proven=True))
+            self.returned(exit, value, place)
+
+    def returned(self, exit: int, value: int, place: int) -> None:
+        """What had left by an exit is known to have come back as a value."""
+        self.journal.flags[value] |= DERIVED  # it may leave again
+        op = self._pseudo(_RETURN, place, [self.exits[exit].value], [value])
+        self.reentries.append(Reentry(exit, op, value, proven=True))
 
     def _exit_of(self, data: Any) -> int | None:
         if isinstance(data, list):
@@ -315,6 +330,7 @@ class Memory:
             if not shift.made(value):
                 self.met_as[shift.value(value)] = met
         self.unseen[:] = dict.fromkeys(self.unseen)
+        self.strangers.forget(shift)
         numbers, young = self._forget_exits(shift)
         self.reentries[:] = [
             replace(r, exit=numbers[r.exit], op=shift.op(r.op), value=shift.value(r.value))

@@ -107,6 +107,8 @@ class Trace:
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"
     forward: ForwardNumbers | None = None  # ranges of values, where they were asked for
+    # By value, the place of its first use: it came into being unseen, while a leaf was there.
+    strangers: Mapping[int, int] = field(default_factory=dict)
 
     def frame_of(self, op: int) -> Frame | None:
         return self.frames[self.ops.site[op]]
