@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -88,7 +89,9 @@ def as_stats(
     if isinstance(numbers, Tensor):
         numbers = numbers.tolist() if arrived is None else arrived[id(numbers)]
     norm, mean, largest, smallest, zeros, nonfinite = map(float, numbers)
-    return GradStats(norm, mean, largest, smallest, zeros, int(nonfinite))
+    # NaN: of a tensor that wraps others, which says nothing of its numbers.
+    count = 0 if math.isnan(nonfinite) else int(nonfinite)
+    return GradStats(norm, mean, largest, smallest, zeros, count)
 
 
 # torch's own has no type annotations.
@@ -320,6 +323,9 @@ class BackwardWatch:
     def gradients(self, seen: WatchedPass, result: Any) -> None:
         """Results of `torch.autograd.grad`: detached by right, unless a graph was made of them."""
         journal = self.mode.journal
+        for grad in result:
+            if isinstance(grad, Tensor):
+                self.memory.strangers.clear_of_doubt(grad)
         live = [g for g in result if isinstance(g, Tensor) and g.requires_grad]
         if not live:
             return

@@ -95,6 +95,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         denoiser=recorder.denoiser,
         looks=recorder.find_stages,
         forward=_forward(recorder, frames, sources),
+        strangers=dict(recorder.memory.strangers.found),
         remarks=tuple(sources.remarks()),  # last: of every file that was asked for above
     )
 

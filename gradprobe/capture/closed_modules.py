@@ -6,14 +6,12 @@ network's then cost nothing.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import Module
 
 from gradprobe.capture.function_mode import SeeingMode
-from gradprobe.capture.torch_internals import has_history, node_counter, off_stack, on_stack
-from gradprobe.records.op import GRAD_OFF, INFERENCE, Callee, Kind
-from gradprobe.records.tensor import CONNECTED, DERIVED, REQUIRES_GRAD
+from gradprobe.capture.one_op import as_one_op
+from gradprobe.capture.torch_internals import off_stack, on_stack
 
 
 class ClosedModules:
@@ -59,30 +57,4 @@ class ClosedModules:
         self, name: str, place: int, inputs: list[int], outputs: list[Tensor]
     ) -> tuple[int, ...]:
         """The call as one op from its tensor arguments to its results; returns their values."""
-        journal = self.mode.journal
-        flags = 0
-        for value in inputs:
-            flags |= journal.flags[value]
-        given: list[int] = []
-        made: list[int] = []
-        for tensor in outputs:
-            ref = journal.identity.table.get(id(tensor))
-            if ref is not None:  # what came in goes out
-                given.append(ref.value)
-                continue
-            kept = flags & DERIVED
-            if has_history(tensor):
-                kept = flags & (DERIVED | CONNECTED) | REQUIRES_GRAD
-            value = journal.new_value(tensor, kept)
-            journal.identity.add(tensor, value)
-            given.append(value)
-            made.append(value)
-        if made:
-            circumstances = region = 0
-            if not torch.is_grad_enabled():
-                circumstances = GRAD_OFF | (INFERENCE if torch.is_inference_mode_enabled() else 0)
-                region = self.mode.grad_mode.region
-            callee = journal.callee(Callee(name, Kind.UNSEEN))
-            used = list(dict.fromkeys(inputs))
-            journal.row(callee, circumstances, region, place, node_counter(), used, made)
-        return tuple(given)
+        return as_one_op(self.mode, name, place, inputs, outputs)

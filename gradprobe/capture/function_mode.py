@@ -15,13 +15,15 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from gradprobe.capture.entries import Entries
+from gradprobe.capture.foreign_ops import judge, overridden, written_by
 from gradprobe.capture.grad_mode import GradMode
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
+from gradprobe.capture.leaf_calls import leaf_called
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.learned import WRITES, Learned
 from gradprobe.capture.memory import Memory
-from gradprobe.capture.op_table import WHOLE, classify, is_whole
+from gradprobe.capture.op_table import WHOLE, classify, is_whole, mutated
 from gradprobe.capture.raised_ops import raised_op
 from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import (
@@ -117,8 +119,11 @@ class SeeingMode(TorchFunctionMode):
             raise
         try:
             if types:  # a tensor subclass with a `__torch_function__` of its own
+                before = len(self.journal.head)
                 with NoSubclasses():
                     self.record(learned, args, kwargs, result, _getframe(1))
+                if learned.plain and len(self.journal.head) > before:
+                    overridden(self.journal, learned, types)
             else:
                 self.record(learned, args, kwargs, result, _getframe(1))
         except Exception as fault:
@@ -130,7 +135,8 @@ class SeeingMode(TorchFunctionMode):
 
     def learn(self, func: Any) -> Learned:
         callee, attribute = classify(func)
-        learned = Learned(self.journal.callee(callee), callee.kind, attribute)
+        written = mutated(func) if callee.kind is Kind.UNSEEN else ()
+        learned = Learned(self.journal.callee(callee), callee.kind, attribute, written)
         self.known[func] = learned
         return learned
 
@@ -206,15 +212,16 @@ class SeeingMode(TorchFunctionMode):
                 written = [t for t in _tensors(result) if id(t) in table]
                 if written and kwargs and kwargs.get("out") is result:
                     inputs.remove(table[id(result)].value)  # nothing of it is left
+            if learned.mutated:
+                result = written_by(learned, args, kwargs, _tensors(result))
             self.results(learned, args, result, flags, inputs, outputs, frame)
         if not outputs and learned.kind is not Kind.EXIT:
             return
 
         circumstances = region = 0
         off = not (tracked or is_grad_enabled())
-        if off or (
-            self.grad_mode.region and not tracked
-        ):  # within inference mode enable_grad changes nothing
+        # Within inference mode enable_grad changes nothing.
+        if off or (self.grad_mode.region and not tracked):
             inference = torch.is_inference_mode_enabled()
             if off or inference:
                 circumstances = GRAD_OFF | INFERENCE if inference else GRAD_OFF
@@ -330,6 +337,11 @@ class SeeingMode(TorchFunctionMode):
     ) -> None:
         """What else an op of a special kind did: drew, made a view, wrote, brought data back."""
         kind = learned.kind
+        if learned.foreign:
+            judge(self.journal, learned, _tensors(result), index)
+            for place, _ in learned.mutated:
+                if place < len(args) and isinstance(args[place], Tensor):
+                    self.memory.wrote(args[place], index)
         if kind is Kind.RANDOM and len(self.stacks) < _STACKS:
             self.draws.append(index)
             self.stacks[index] = self.journal.stack.stack(frame)
@@ -366,7 +378,7 @@ class SeeingMode(TorchFunctionMode):
     def leaf_call(
         self, func: Callable[..., Any], learned: Learned, args: tuple[Any, ...], kwargs: Any
     ) -> Any:
-        """`requires_grad_()`, `x.requires_grad = True`, hooks, all that is done with `.grad`."""
+        """`requires_grad_()`, `x.requires_grad = True`, hooks, `.grad`, `copy.deepcopy`."""
         try:
             result = func(*args, **kwargs) if kwargs else func(*args)
         except RuntimeError as error:
@@ -376,26 +388,12 @@ class SeeingMode(TorchFunctionMode):
             return result
         with NoSubclasses():
             # Of a setter what was set; of a hook its handle, not the hook.
-            given = args[1] if len(args) > 1 and not learned.hooks else result
-            self.leaf_called(learned, args[0], given, _getframe(2))
+            takes = len(args) > 1 and not (learned.hooks or learned.copies)
+            given = args[1] if takes else result
+            leaf_called(self, learned, args[0], given, _getframe(2))
         return result
 
     exit_call = leaf_call  # another one where what leaves torch is followed
-
-    def leaf_called(self, learned: Learned, tensor: Tensor, given: Any, frame: Any) -> None:
-        if learned.accesses_grad:
-            if given is None and not tensor.is_leaf and not tensor.retains_grad:
-                if learned.attribute == "grad.__get__":
-                    place = self.journal.stack.place(frame)
-                    self.leaves.grad_read(self.memory.meet(tensor, place).value, place)
-            elif self.on_gradient is not None:
-                self.on_gradient(learned.attribute, tensor, given, frame)
-            return
-        if learned.hooks:
-            if self.on_hook is not None:
-                self.on_hook(tensor, given, frame)
-            return
-        self.leaves.switched(tensor, learned.attribute == "requires_grad_", frame)
 
 
 def _tensors(thing: Any) -> list[Tensor]:

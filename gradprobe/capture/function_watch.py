@@ -23,9 +23,6 @@ from gradprobe.records.tensor import CONNECTED, DERIVED, LEAF, PARAMETER, REQUIR
 
 _PARAMETER = Callee("torch.nn.Parameter", Kind.PARAMETER)
 PASSED_ON = Callee("BackwardHookFunction.apply", Kind.VIEW)
-_FROM_DLPACK = Callee("torch.from_dlpack", Kind.HOST)
-_TO_DLPACK = Callee("torch.to_dlpack", Kind.EXIT)
-_FROM_NUMPY = Callee("torch.from_numpy", Kind.HOST)
 
 
 @dataclass(slots=True)
@@ -73,7 +70,7 @@ class FunctionWatch:
             try:
                 with NoSubclasses():
                     if cls is BackwardHookFunction:
-                        self.passed_on(args, explicit, result, place)
+                        self.passed_on(args, result, place)
                     else:
                         self.applied(cls, explicit, inner_from, result, place)
             except Exception as fault:  # never the program's to bear
@@ -127,23 +124,27 @@ class FunctionWatch:
         if nodes and flags & CONNECTED:
             self.watch_backward(nodes[0], call)
 
-    def passed_on(self, args: Any, explicit: list[int], result: Any, place: int) -> None:
+    def passed_on(self, args: Any, result: Any, place: int) -> None:
         """What torch puts around a module with backward hooks: each argument is handed through."""
-        journal = self.mode.journal
-        callee = journal.callee(PASSED_ON)
         given = [a for a in args if isinstance(a, Tensor)]
-        for argument, value, tensor in zip(given, explicit, result, strict=True):
-            made = journal.flags[value] & DERIVED
-            if tensor.requires_grad:
-                made |= REQUIRES_GRAD | (journal.flags[value] & CONNECTED)
-            after = journal.new_value(tensor, made)
-            ref = journal.identity.table.get(id(tensor))
-            if ref is None:
-                journal.identity.add(tensor, after)
-            else:
-                ref.value = after
-            journal.row(callee, 0, 0, place, node_counter(), [value], [after])
-            self.mode.memory.viewed(argument, tensor)
+        for argument, tensor in zip(given, result, strict=True):
+            self.hand_on(PASSED_ON, argument, tensor, place)
+
+    def hand_on(self, callee: Callee, argument: Tensor, tensor: Tensor, place: int) -> None:
+        """`tensor` holds the values of `argument`, with a node of its own."""
+        journal = self.mode.journal
+        value = self.mode.memory.meet(argument, place).value
+        made = journal.flags[value] & DERIVED
+        if tensor.requires_grad:
+            made |= REQUIRES_GRAD | (journal.flags[value] & CONNECTED)
+        after = journal.new_value(tensor, made)
+        ref = journal.identity.table.get(id(tensor))
+        if ref is None:
+            journal.identity.add(tensor, after)
+        else:
+            ref.value = after
+        journal.row(journal.callee(callee), 0, 0, place, node_counter(), [value], [after])
+        self.mode.memory.viewed(argument, tensor)
 
     def watch_backward(self, node: Any, call: WatchedFunction) -> None:
         """Learn for which wanted argument the backward gives None."""
@@ -187,43 +188,6 @@ class FunctionWatch:
             self.mode.memory.viewed(data, tensor)
         if tensor.requires_grad:
             self.mode.leaves.made(tensor, value, "parameter", frame)
-
-    def wrap_from_numpy(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def from_numpy(array: Any) -> Any:
-            result = original(array)
-            if threading.get_ident() == self.thread and not self.mode.pauses:
-                place = self.mode.journal.stack.place(sys._getframe(1))
-                self.mode.memory.new_from_host(result, _FROM_NUMPY, array, place)
-            return result
-
-        return from_numpy
-
-    def wrap_to_dlpack(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def to_dlpack(tensor: Any) -> Any:
-            result = original(tensor)
-            if threading.get_ident() == self.thread and not self.mode.pauses:
-                journal, memory = self.mode.journal, self.mode.memory
-                place = journal.stack.place(sys._getframe(1))
-                value = memory.meet(tensor, place).value
-                if journal.flags[value] & DERIVED or memory.follow_all:
-                    row = journal.row(journal.callee(_TO_DLPACK), 0, 0, place, 0, [value], [])
-                    memory.left(row, "__dlpack__", [value], (tensor,), result)
-            return result
-
-        return to_dlpack
-
-    def wrap_from_dlpack(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def from_dlpack(ext_tensor: Any, **kwargs: Any) -> Any:
-            memory = self.mode.memory
-            before = len(memory.exits)
-            result = original(ext_tensor, **kwargs)
-            if threading.get_ident() == self.thread and not self.mode.pauses:
-                place = self.mode.journal.stack.place(sys._getframe(1))
-                left = before if len(memory.exits) > before else None  # a tensor was handed over
-                memory.new_from_host(result, _FROM_DLPACK, ext_tensor, place, left)
-            return result
-
-        return from_dlpack
 
     def forget(self, shift: Shift) -> None:
         self.handles[:] = without(self.handles, shift)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ BEFORE_INFERENCE = Opening("inference", "torch.inference_mode()", "before")
 class GradMode:
     """The region that is open now (0: none known), as a number into `openings`."""
 
-    __slots__ = ("_before", "_numbers", "openings", "region", "stack")
+    __slots__ = ("_before", "_numbers", "_thread", "openings", "region", "stack")
 
     def __init__(self, stack: CallStack) -> None:
         self.stack = stack
@@ -49,6 +50,7 @@ class GradMode:
         self._numbers: dict[Opening, int] = {}
         # What was open before a context manager was entered. One that is only called is never left.
         self._before: weakref.WeakKeyDictionary[Any, list[int]] = weakref.WeakKeyDictionary()
+        self._thread = threading.get_ident()  # each thread has a grad mode of its own
         self.region = 0
         if torch.is_inference_mode_enabled():
             self.region = self._number(BEFORE_INFERENCE)
@@ -74,6 +76,8 @@ class GradMode:
     def _entering(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def __enter__(context: Any) -> Any:
             result = original(context)
+            if threading.get_ident() != self._thread:
+                return result
             before = self._before.setdefault(context, [])
             if type(context) is not torch.set_grad_enabled or not before:
                 before.append(self.region)
@@ -85,6 +89,8 @@ class GradMode:
     def _exiting(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def __exit__(context: Any, *exception: Any) -> Any:
             result = original(context, *exception)
+            if threading.get_ident() != self._thread:
+                return result
             before = self._before.get(context)
             self.region = before.pop() if before else 0
             if not before:
@@ -98,6 +104,8 @@ class GradMode:
         def __init__(context: Any, *args: Any, **kwargs: Any) -> None:
             before = self.region
             original(context, *args, **kwargs)
+            if threading.get_ident() != self._thread:
+                return
             if sys._getframe(1).f_code.co_filename == _GRAD_MODE_FILE:
                 return  # no_grad switches in this way itself: its own enter and exit say it all
             self._before[context] = [before]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -13,16 +13,19 @@ from torch.nn import Parameter
 from gradprobe.capture.identity import TensorRef
 from gradprobe.capture.journal import Journal
 from gradprobe.capture.shift import Shift
+from gradprobe.capture.torch_internals import in_transform
 from gradprobe.records.op import Callee, Kind
 from gradprobe.records.sampling import Made, Where
 from gradprobe.records.tensor import CONNECTED, DERIVED, LEAF, PARAMETER, REQUIRES_GRAD
 
+# What loads a tensor from a file or a pickle, and what copies example inputs for a trace.
+_RESTORERS = ("torch._utils", "torch.jit._trace")
 _SWITCH = Callee("requires_grad_", Kind.VIEW)
 
 
 def _torch_restores(frame: FrameType | None) -> bool:
-    """Whether it is torch that switches a tensor, which it loads from a file or a pickle."""
-    return frame is not None and frame.f_globals.get("__name__") == "torch._utils"
+    """Whether it is torch that switches a tensor, which it loads or copies for itself."""
+    return frame is not None and frame.f_globals.get("__name__") in _RESTORERS
 
 
 @dataclass(slots=True)
@@ -50,6 +53,8 @@ class LeafWatch:
     leaves: list[WatchedLeaf] = field(default_factory=list)
     by_value: dict[int, WatchedLeaf] = field(default_factory=dict)
     reads: list[tuple[int, int]] = field(default_factory=list)
+    # Told of a leaf that came into being, and whether it may be a module's.
+    on_leaf: Callable[[bool], None] | None = None
 
     def made(self, tensor: Tensor, value: int, made: Made, frame: FrameType | None) -> None:
         """A tensor that requires grad came into being."""
@@ -65,6 +70,8 @@ class LeafWatch:
         )
 
     def enter(self, leaf: WatchedLeaf) -> None:
+        if self.on_leaf is not None:
+            self.on_leaf(leaf.is_parameter)
         self.leaves.append(leaf)
         for value in leaf.values:
             self.by_value[value] = leaf
@@ -86,6 +93,10 @@ class LeafWatch:
             # Met before the call it would require grad or not: what counts is what it does now.
             ref = journal.meet(tensor)
         value = ref.value
+        if in_transform(tensor) and journal.flags[value] & DERIVED and tensor.requires_grad:
+            # Inside `torch.func.grad` it stands for a value of the program's, and is no leaf.
+            journal.flags[value] |= REQUIRES_GRAD | CONNECTED
+            return
         leaf = self.by_value.get(value)
         if leaf is not None and leaf.requires_grad != tensor.requires_grad:
             value = self._anew(tensor, ref, leaf, place)

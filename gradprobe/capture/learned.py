@@ -19,15 +19,18 @@ class Learned:
         "accesses_grad",
         "apart",
         "attribute",
+        "copies",
         "drawn_from",
         "each",
         "exits",
         "fills",
         "first_only",
+        "foreign",
         "hooks",
         "indexes",
         "kind",
         "leaf",
+        "mutated",
         "number",
         "plain",
         "quiet",
@@ -36,7 +39,16 @@ class Learned:
         "writes",
     )
 
-    def __init__(self, number: int, kind: Kind, attribute: str) -> None:
+    def __init__(
+        self,
+        number: int,
+        kind: Kind,
+        attribute: str,
+        mutated: tuple[tuple[int, str], ...] = (),
+    ) -> None:
+        """`mutated`: of an op that is not torch's own, the arguments that it writes to."""
+        self.mutated = mutated
+        self.foreign = kind is Kind.UNSEEN  # until a node of its own shows it has a formula
         self.number = number
         self.kind = kind
         self.attribute = attribute
@@ -53,6 +65,7 @@ class Learned:
         self.apart = self.leaf or self.writes  # something is done before the call
         self.exits = False  # where what leaves torch is followed
         self.accesses_grad = attribute.startswith("grad.")
+        self.copies = attribute == "__deepcopy__"
         self.hooks = attribute.startswith("register_")
         self.plain = kind in (Kind.COMPUTE, Kind.SELECT)
         self.indexes = attribute == "__getitem__"  # `x[1:]` is a view, `x[order]` is none

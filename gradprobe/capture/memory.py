@@ -17,8 +17,9 @@ from gradprobe.capture.journal import Journal
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.returned import Returned
 from gradprobe.capture.shift import Shift
+from gradprobe.capture.strangers import Strangers
 from gradprobe.capture.torch_internals import NoSubclasses, has_history, version
-from gradprobe.records.op import UNCOUNTED, UNTRACKED, Callee, Kind
+from gradprobe.records.op import NO_CALL, UNCOUNTED, UNTRACKED, Callee, Kind
 from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import (
     CONNECTED,
@@ -30,14 +31,22 @@ from gradprobe.records.tensor import (
 )
 
 _ALIAS = Callee("write through shared memory", Kind.ALIAS)
-_UNSEEN = Callee("code that was not seen", Kind.UNSEEN)
+_UNSEEN = Callee(NO_CALL, Kind.UNSEEN)
 _VIEW = Callee("memory shared with a tensor", Kind.VIEW)
 
 
 class Memory(Returned):
     """Aliases of live tensors, and what left torch and came back."""
 
-    __slots__ = ("before", "follow_all", "leaves", "met_as", "overwritten", "unseen")
+    __slots__ = (
+        "before",
+        "follow_all",
+        "leaves",
+        "met_as",
+        "overwritten",
+        "strangers",
+        "unseen",
+    )
 
     def __init__(self, journal: Journal, leaves: LeafWatch, follow_all: bool) -> None:
         super().__init__(journal)
@@ -47,6 +56,8 @@ class Memory(Returned):
         self.follow_all = follow_all
         self.met_as: dict[int, tuple[int, int, Where]] = {}
         self.unseen: list[int] = []  # places of first use of what unseen code had made
+        self.strangers = Strangers(journal)
+        leaves.on_leaf = self.strangers.leaf_made
         # What the tensors on the memory that is written hold before that, by their `id()`.
         self.before: dict[int, int | None] = {}
         self.overwritten: list[Overwritten] = []
@@ -77,14 +88,20 @@ class Memory(Returned):
             self.pseudo(_VIEW, place, [twin.value], [ref.value])
             journal.identity.share(tensor, ref)
             journal.identity.count_apart(ref)
-        elif self._arrays:
-            self.came_back(tensor, ref.value, place)
+        elif not self.came_back(tensor, ref.value, place):
+            self.strangers.met(tensor, ref.value, place)
         return ref
 
     def _made_unseen(self, tensor: Tensor, value: int, place: int) -> None:
         """A tensor with a history, from code that no function mode sees: taken as one op."""
-        journal = self.journal
         self.unseen.append(place)
+        tracked = self.sources_of(tensor, place)
+        if tracked:
+            self.pseudo(_UNSEEN, place, tracked, [value])
+
+    def sources_of(self, tensor: Tensor, place: int) -> list[int]:
+        """The values that a history of unseen origin goes back to, as far as they are known."""
+        journal = self.journal
         last = journal.sequence[-1] if journal.sequence else 0
         sources = []
         for found in behind(tensor.grad_fn, last):
@@ -95,9 +112,7 @@ class Memory(Returned):
                 if op < len(journal.head):
                     start = journal.outputs_end[op - 1] if op else 0
                     sources.extend(journal.outputs[start : journal.outputs_end[op]])
-        tracked = [v for v in dict.fromkeys(sources) if journal.flags[v] & REQUIRES_GRAD]
-        if tracked:
-            self.pseudo(_UNSEEN, place, tracked, [value])
+        return [v for v in dict.fromkeys(sources) if journal.flags[v] & REQUIRES_GRAD]
 
     def viewed(self, first: Tensor, result: Any) -> None:
         """The result of a viewing op may share memory with its first argument."""
@@ -217,6 +232,7 @@ class Memory(Returned):
             if not shift.made(value):
                 self.met_as[shift.value(value)] = met
         self.unseen[:] = dict.fromkeys(self.unseen)
+        self.strangers.forget(shift)
         self.forget_exits(shift)
         kept = (o for o in self.overwritten if not shift.gone(o.op))
         self.overwritten[:] = [replace(o, op=shift.op(o.op)) for o in kept]

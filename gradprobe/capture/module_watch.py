@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ class ModuleWatch:
         self._times: list[int] = []  # by module number, how often it was called
         self.handles: list[Any] = []
         self._on_nodes: list[tuple[int, Any]] = []
+        self.thread = threading.get_ident()
 
     def install(self) -> None:
         self.handles = [
@@ -118,9 +120,12 @@ class ModuleWatch:
                 call.outputs = shift.values(call.outputs)
 
     def registered(self, module: Module, name: str, parameter: Any) -> None:
-        self.leaves.registered(parameter)
+        if threading.get_ident() == self.thread:
+            self.leaves.registered(parameter)
 
     def entering(self, module: Module, args: Any) -> None:
+        if threading.get_ident() != self.thread:
+            return  # torch's hooks are for all threads, and the records are of one
         if self.quiet is not None:
             self.quiet.entered(module)
         if not self.mode.pauses:
@@ -172,6 +177,8 @@ class ModuleWatch:
         return around is not None and self._times[around.module] < 2
 
     def left(self, module: Module, args: Any, *rest: Any) -> None:
+        if threading.get_ident() != self.thread:
+            return
         returned = len(rest) == 2
         if self.closed is not None:
             self.closed.left(module)

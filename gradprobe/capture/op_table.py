@@ -6,7 +6,10 @@ Everything that is not listed computes: its result depends on the values of ever
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
+
+from torch._ops import OpOverload, OpOverloadPacket
 
 from gradprobe.records.op import Callee, Kind
 
@@ -23,7 +26,7 @@ _BY_KIND: dict[Kind, frozenset[str]] = {
         "is_pinned is_shared is_same_size is_set_to is_coalesced is_distributed is_nonzero "
         "is_tensor is_storage is_quantized get_device retain_grad record_stream share_memory_ "
         "has_names __len__ __repr__ __format__ __bool__ __contains__ __hash__ __nonzero__ "
-        "__deepcopy__ __reduce_ex__ __setstate__ __dlpack_device__ dim_order const_data_ptr "
+        "__reduce_ex__ __setstate__ __dlpack_device__ dim_order const_data_ptr "
         "equal allclose result_type can_cast promote_types finfo iinfo untyped_storage "
         "storage storage_type _typed_storage backward grad manual_seed get_default_dtype "
         "set_default_dtype is_grad_enabled _is_view sparse_dim dense_dim qscheme device "
@@ -69,10 +72,14 @@ _BY_KIND: dict[Kind, frozenset[str]] = {
     Kind.EXIT: _names(
         "item tolist numpy __array__ __float__ __int__ __index__ __complex__ __long__ __dlpack__"
     ),
-    Kind.LEAF: _names("requires_grad_ register_hook register_post_accumulate_grad_hook"),
+    Kind.LEAF: _names(
+        "requires_grad_ register_hook register_post_accumulate_grad_hook __deepcopy__"
+    ),
 }
 _KIND_OF = {name: kind for kind, names in _BY_KIND.items() for name in names}
 
+_OVERLOADS = (OpOverload, OpOverloadPacket)
+_OWN_OPS = ("torch._ops.aten", "torch._ops.prim", "torch._ops.quantized")
 _GETTERS_THAT_VIEW = _names("T mT H mH real imag")
 _SETTERS = {"requires_grad": Kind.LEAF, "grad": Kind.LEAF, "data": Kind.OVERWRITE}
 
@@ -107,10 +114,36 @@ FILLS = _names("full full_like new_full linspace logspace arange")
 def classify(func: Callable[..., Any]) -> tuple[Callee, str]:
     """A function's callee record and its bare name (`__get__` is resolved to the attribute)."""
     name = getattr(func, "__name__", None) or type(func).__name__
+    if type(func) in _OVERLOADS:
+        name = name.partition(".")[0]  # `mul.Tensor`
     if name in ("__get__", "__set__", "__delete__"):
         attribute = getattr(getattr(func, "__self__", None), "__name__", "?")
         return Callee(f"Tensor.{attribute}", _accessor(name, attribute)), f"{attribute}.{name}"
-    return Callee(_shown(func, name), _kind(name)), name
+    return Callee(_shown(func, name), Kind.UNSEEN if is_foreign(func) else _kind(name)), name
+
+
+def is_foreign(func: Callable[..., Any]) -> bool:
+    """Whether it is an op that is not torch's own: who wrote it decides what happens inside."""
+    module = getattr(func, "__module__", None) or "torch"
+    if type(func) in _OVERLOADS:
+        return not module.startswith(_OWN_OPS)
+    return isinstance(func, FunctionType) and module.partition(".")[0] != "torch"
+
+
+def mutated(func: Callable[..., Any]) -> tuple[tuple[int, str], ...]:
+    """The arguments, by place and name, that a foreign op says it writes to."""
+    overloads: list[Any] = [func]
+    if type(func) is OpOverloadPacket:
+        packet: Any = func
+        overloads = [getattr(packet, name) for name in packet.overloads()]
+    schema = getattr(overloads[0], "_schema", None) if len(overloads) == 1 else None
+    if schema is None:
+        return ()
+    return tuple(
+        (place, argument.name)
+        for place, argument in enumerate(schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    )
 
 
 def _shown(func: Callable[..., Any], name: str) -> str:
@@ -126,7 +159,7 @@ def _shown(func: Callable[..., Any], name: str) -> str:
         return f"torch.nn.functional.{name}"
     if module.startswith(("torch._C", "torch.functional", "torch._tensor")):
         return f"torch.{name.removeprefix('_')}"
-    return f"{module}.{name}"
+    return f"{module.replace('torch._ops.', 'torch.ops.')}.{name}"
 
 
 def _accessor(access: str, attribute: str) -> Kind:

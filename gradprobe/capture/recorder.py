@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.utils.dlpack
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -15,6 +14,7 @@ from gradprobe.capture import torch_internals
 from gradprobe.capture.adapting import AdapterFor, Adapting
 from gradprobe.capture.backward_hooks import BackwardWatch
 from gradprobe.capture.closed_modules import ClosedModules
+from gradprobe.capture.crossings import Crossings
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.function_watch import FunctionWatch
 from gradprobe.capture.grad_mode import GradMode
@@ -28,6 +28,7 @@ from gradprobe.capture.memory import Memory
 from gradprobe.capture.module_watch import ModuleWatch
 from gradprobe.capture.node_watch import NodeWatch
 from gradprobe.capture.numeric_mode import NumericMode
+from gradprobe.capture.opaque_calls import OpaqueCalls
 from gradprobe.capture.optimizer_refusals import OptimizerRefusals
 from gradprobe.capture.optimizer_watch import OptimizerWatch
 from gradprobe.capture.patches import Patches
@@ -37,6 +38,7 @@ from gradprobe.capture.stage_selectors import Selector
 from gradprobe.capture.stage_watch import StageWatch
 from gradprobe.errors import UsageError
 from gradprobe.records.numerics import Numerics
+from gradprobe.records.op import REPLAYED
 from gradprobe.records.report import FindStages, Ops
 from gradprobe.stage_marks import Listener, listen
 
@@ -84,6 +86,7 @@ class Recorder:
         self.saved_hooks = SavedHooks(self.journal)
         self.functions = FunctionWatch(self.mode, self.say)
         self.marks = StageWatch(self.mode, self.memory)
+        self.opaque = OpaqueCalls(self.mode, self.functions, self.say)
         self.stages = self.marks.stages
         self.first_in = self.marks.first_in
         self.locals: LocalsTap | None = None
@@ -157,17 +160,15 @@ class Recorder:
         self.saved_hooks.install(patches)
         patches.class_method(torch.autograd.Function, "apply", self.functions.wrap_apply)
         patches.constructor(torch.nn.Parameter, self.functions.wrap_parameter)
-        patches.attribute(torch, "from_numpy", self.functions.wrap_from_numpy)
-        patches.attribute(torch, "from_dlpack", self.functions.wrap_from_dlpack)
-        patches.attribute(torch.utils.dlpack, "from_dlpack", self.functions.wrap_from_dlpack)
-        patches.attribute(torch, "to_dlpack", self.functions.wrap_to_dlpack)
-        patches.attribute(torch.utils.dlpack, "to_dlpack", self.functions.wrap_to_dlpack)
         patches.attribute(torch, "compile", self._wrap_compile)
+        patches.method(torch.cuda.CUDAGraph, "replay", self._wrap_replay)
         patches.attribute(
             torch_internals.engine_owner, torch_internals.ENGINE_ENTRY, self.passes.wrap
         )
         if self.stance.compiler_loaded():
             self.stance.begin()
+        self.opaque.install(patches)
+        Crossings(self.mode).install(patches)
         self.modules.install()
         self.optimizers.install(patches)
         self.hooks.install(patches)
@@ -176,6 +177,11 @@ class Recorder:
             self.host.install(patches)
         if self.find_stages != "none":
             self._listener = listen(self.marks.tapped)
+        if torch_internals.other_modes():
+            self.say(
+                "a function mode of the program was on when the probe began: what it does to a "
+                "call is not seen"
+            )
         _enter(self.mode)
         self._began = time.perf_counter()
         if self.locals is not None:
@@ -218,6 +224,13 @@ class Recorder:
                 ref = self.journal.identity.table.get(id(found))
                 if ref is not None:
                     self.bound.setdefault(name, ref.value)
+
+    def _wrap_replay(self, original: Any) -> Any:
+        def replay(graph: Any) -> Any:
+            self.say(REPLAYED)
+            return original(graph)
+
+        return replay
 
     def _wrap_compile(self, original: Any) -> Any:
         def compile(*args: Any, **kwargs: Any) -> Any:

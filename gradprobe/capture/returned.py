@@ -137,7 +137,11 @@ class Returned:
         """
         journal = self.journal
         value = journal.new_value(tensor, HOST)
-        journal.identity.add(tensor, value)
+        ref = journal.identity.table.get(id(tensor))
+        if ref is None:
+            journal.identity.add(tensor, value)
+        else:
+            ref.value = value
         journal.row(journal.callee(callee), 0, 0, place, 0, [], [value])
         if exit is not None:
             self._returned((exit,), value, place)
@@ -159,13 +163,16 @@ class Returned:
                 return True
         return False
 
-    def came_back(self, tensor: Tensor, value: int, place: int) -> None:
-        """A tensor on the memory of an array that had left."""
+    def came_back(self, tensor: Tensor, value: int, place: int) -> bool:
+        """Whether a tensor is on the memory of an array that had left: then its values return."""
+        if not self._arrays:
+            return False
         start = tensor.data_ptr()
         for first, end, array, exit in self._arrays:
             if first <= start < end and array() is not None:
                 self._returned((exit,), value, place)
-                return
+                return True
+        return False
 
     def made_from_host(self, value: int, data: Any, place: int) -> None:
         """A tensor was made from a list or an array: is it one that had left?"""

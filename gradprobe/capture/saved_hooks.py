@@ -5,6 +5,7 @@ A checkpoint keeps nothing and computes it again; others keep copies elsewhere.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,11 +19,12 @@ from gradprobe.capture.shift import Shift
 class SavedHooks:
     """Notes where `saved_tensors_hooks` of the program are on; installs none."""
 
-    __slots__ = ("_journal", "_open", "stretches")
+    __slots__ = ("_journal", "_open", "_thread", "stretches")
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._open: list[int] = []
+        self._thread = threading.get_ident()
         self.stretches: list[tuple[int, int]] = []
 
     def install(self, patches: Patches) -> None:
@@ -37,14 +39,15 @@ class SavedHooks:
     def _entering(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def __enter__(context: Any) -> Any:
             result = original(context)
-            self._open.append(len(self._journal.head))
+            if threading.get_ident() == self._thread:
+                self._open.append(len(self._journal.head))
             return result
 
         return __enter__
 
     def _exiting(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def __exit__(context: Any, *exception: Any) -> Any:
-            if self._open:
+            if self._open and threading.get_ident() == self._thread:
                 first, end = self._open.pop(), len(self._journal.head)
                 if not self._open and end > first:
                     self.stretches.append((first, end))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import FrameType
@@ -77,6 +78,7 @@ class StageWatch:
         self.locals: LocalsTap | None = None
         self.handles: list[tuple[int, Any]] = []  # each with its stage's moment
         self.moment = 0
+        self._thread = threading.get_ident()
         # Calls whose first assignment was seen, and when.
         self._begun: dict[tuple[Selector, int], int] = {}
 
@@ -84,6 +86,8 @@ class StageWatch:
         """`gradprobe.tap` was called, by the caller's caller of this."""
         if not isinstance(x, Tensor) or self.mode.pauses:
             return
+        if threading.get_ident() != self._thread:
+            return  # the records are of one thread
         with torch_internals.aside():
             stage = self._mark(name, x, self.journal.stack.here(2), step, as_number(sigma))
             if self.locals is not None:

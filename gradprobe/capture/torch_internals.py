@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,6 +70,8 @@ def at_hand(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu"
 
 
+_TORCH_NODE = re.compile(r"[A-Z]\w*Backward\d+")
+_NOT_AN_OP = ("", "CopySlices", "CopyBackwards", "torch::autograd::AccumulateGrad")
 # The module whose `_engine_run_backward` both `backward` and `grad` call.
 engine_owner: Any = torch.autograd
 ENGINE_ENTRY = "_engine_run_backward"
@@ -127,6 +130,14 @@ def has_history(tensor: Tensor) -> bool:
         return False
 
 
+def has_own_formula(tensor: Tensor) -> bool:
+    """Whether a tensor's node is no op's of torch but has a backward that somebody wrote."""
+    node = history(tensor)
+    name = "" if node is None else str(node.name())
+    # torch's own are `MulBackward0`; a Python Function's has its class, a C++ one's its namespace.
+    return not (_TORCH_NODE.fullmatch(name) or name in _NOT_AN_OP)
+
+
 def is_leaf(tensor: Tensor) -> bool | None:
     """`tensor.is_leaf`; None of a view that torch does not answer for (see `history`)."""
     try:
@@ -178,6 +189,12 @@ def scriptable_as(function: Any, original: Any) -> None:
 def not_scriptable(function: Any) -> None:
     """Take that back, before the function dies."""
     _builtins._get_builtin_table().pop(id(function), None)
+
+
+def other_modes() -> int:
+    """How many function modes are on torch's stack that are not torch's own (a default device)."""
+    modes = _overrides._get_current_function_mode_stack()
+    return sum(type(mode).__module__.partition(".")[0] != "torch" for mode in modes)
 
 
 def off_stack(mode: TorchFunctionMode) -> bool:

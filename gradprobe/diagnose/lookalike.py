@@ -16,6 +16,7 @@ class Lookalike:
 
     at: Frame | None
     sentence: str
+    value: int
 
 
 def lookalike(view: View) -> Lookalike | None:
@@ -45,7 +46,7 @@ def lookalike(view: View) -> Lookalike | None:
             else:
                 made = "drawn here" if trace.ops.callee_of(op).kind is Kind.RANDOM else "made here"
             sentence = f"{called}a tensor of the same shape {made}, is used in its place"
-            return Lookalike(view.place_of(op), sentence)
+            return Lookalike(view.place_of(op), sentence, value)
     return None
 
 

@@ -157,6 +157,7 @@ REFUSALS: Final[tuple[Refusal, ...]] = (
         "use another op for it, or give it a backward (torch.library.register_autograd)",
     ),
     # These have rules of their own.
+    Refusal("no autograd formula was registered"),
     Refusal(NON_LEAF),
     Refusal(NOT_ASKED),
     Refusal("does not require grad"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gradprobe.diagnose.acceptance import Terms, Weighed, weigh
+from gradprobe.diagnose.blind_spots import sentences
 from gradprobe.diagnose.calls import Through, loss_in, rows_of, through
 from gradprobe.diagnose.convergence import at_the_bottom
 from gradprobe.diagnose.engine import findings_of
@@ -16,7 +17,7 @@ from gradprobe.diagnose.refusals import stopped_by_program
 from gradprobe.diagnose.stages import stages_of
 from gradprobe.diagnose.turns import as_notes, of_others
 from gradprobe.diagnose.unfound import unfound
-from gradprobe.diagnose.verdict import layers_of, verdict_of, worst
+from gradprobe.diagnose.verdict import UNSEEN, layers_of, verdict_of, worst
 from gradprobe.diagnose.views import goals_of, views_of
 from gradprobe.graph.collapse import picture_of
 from gradprobe.graph.dataflow import dataflow
@@ -77,7 +78,7 @@ def report_of(trace: Trace, terms: Terms | None = None) -> Report:
     leaves = tuple(_leaf(trace, j, c) for j, c in zip(judged, calls, strict=True))
     in_calls = loss_in(calls[0], views[0]) if views else None
     since = judged[0].since if judged else None
-    unseen = [*trace.unseen, *unfound(trace, views), *weighed.sentences]
+    unseen = [*trace.unseen, *sentences(views), *unfound(trace, views), *weighed.sentences]
     if not judged and verdict != "no-root":
         unseen.append("no tensor was found that the program wants a gradient of: name one (--leaf)")
     return Report(
@@ -243,7 +244,10 @@ def _headline(
     findings = weighed.shown
     leaf, name = leaves[0].name, root.name if root else "the root"
     if verdict == "flows" and (not findings or findings[0].severity == "note"):
-        return f"flows: gradient of {name} reaches {leaf}, and no way to it is cut"
+        rest = "and no way to it is cut"
+        if leaves[0].layers.complete.sentence == UNSEEN:
+            rest = UNSEEN
+        return f"flows: gradient of {name} reaches {leaf}, {rest}"
     wrong = bool(findings) and findings[0].code in WRONG and findings[0].severity == "error"
     alive = f"gradient reaches {leaf}, " + ("and is wrong" if wrong else "but not along every way")
     what = {

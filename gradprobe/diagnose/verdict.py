@@ -8,12 +8,13 @@ from gradprobe.diagnose.calls import Through, loss_in
 from gradprobe.diagnose.health import healthy
 from gradprobe.diagnose.hooks import spoiled
 from gradprobe.graph.view import View
-from gradprobe.records.op import Kind
+from gradprobe.records.op import REPLAYED
 from gradprobe.records.report import VERDICTS, Complete, Finding, Layer, Layers, Verdict
 
 _NO_GRAD = "does not require grad"
 # Findings that are about no way of the gradient: torch stopped, it is wrong, or nobody knows.
 _OF_NO_WAY = frozenset({"GP114", "GP302", "GP201", "GP202", "GP203", "GP204", "GP205"})
+UNSEEN = "part of the way ran in code that could not be seen"
 # Findings about what is done with a gradient that arrived.
 OF_THE_UPDATE = frozenset({"GP401", "GP402", "GP403", "GP404"})
 
@@ -89,6 +90,8 @@ def _complete(view: View, findings: Sequence[Finding], calls: Sequence[Through])
             f"gradient entered all {count} denoiser calls; the inside of {closed} is not known"
         )
         return Complete("unknown", sentence, *counted)
+    if (view.doubts and not closed) or REPLAYED in view.trace.unseen:
+        return Complete("unknown", UNSEEN, *counted)
     if live < count:
         sentence = f"{live} of {count} denoiser calls are known to carry gradient"
         return Complete("unknown", sentence, *counted)
@@ -96,6 +99,4 @@ def _complete(view: View, findings: Sequence[Finding], calls: Sequence[Through])
         return Complete("yes", f"all {count} denoiser calls carry gradient", *counted)
     if view.refused is not None or (view.passed is not None and view.passed.raised is not None):
         return Complete("unknown", "torch stopped before gradient had gone every way")
-    if any(view.trace.ops.callee_of(op).kind is Kind.UNSEEN for op in view.flow.ops):
-        return Complete("unknown", "part of the way ran in code that could not be seen")
     return Complete("yes", "every way that was seen carries gradient")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from gradprobe.diagnose.refusals import refusal_of, stopped_by_program
 from gradprobe.graph.dataflow import Dataflow
+from gradprobe.graph.doubts import doubts_of
 from gradprobe.graph.flow import Flow, flow
 from gradprobe.graph.holders import missing
 from gradprobe.graph.own_passes import OwnPasses
@@ -203,4 +204,5 @@ def _view(
         breaks=breaks_of(data, f, goal.at),
         others=others,
         lives=lives,
+        doubts=doubts_of(data, f),
     )

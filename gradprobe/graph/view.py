@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gradprobe.graph.dataflow import Dataflow
+from gradprobe.graph.doubts import Doubt
 from gradprobe.graph.flow import Cut, Flow
+from gradprobe.graph.recomputed import inner_cuts
 from gradprobe.graph.steps import Steps
 from gradprobe.graph.updates import Life
 from gradprobe.records.backward import Pass
@@ -52,6 +54,7 @@ class View:
     refused: str | None = None  # torch's words, where an op in the forward would not go on
     others: tuple[LeafMark, ...] = field(default=())
     lives: tuple[Life, ...] = ()  # of the leaf's tensors, with all passes of the run
+    doubts: tuple[Doubt, ...] = ()  # where values that feed the root were made unseen
 
     @property
     def grad(self) -> GradStats | None:
@@ -135,7 +138,8 @@ class View:
         for op in self.flow.ops:
             if sites[op] == site and self._loses(op):
                 count += 1
-        return max(count, 1)
+        inside = sum(b.cut.op >= 0 and sites[b.cut.op] == site for b in self.breaks)
+        return max(count, inside)
 
     def _loses(self, op: int) -> bool:
         return any(
@@ -148,8 +152,12 @@ def breaks_of(data: Dataflow, flow: Flow, fallback: Frame | None) -> tuple[Break
     cuts = [(cut, False) for cut in flow.cuts]
     known = {cut.op for cut in flow.cuts}
     cuts += [(cut, True) for cut in _hidden(data, flow) if cut.op not in known]
-    cuts.sort(key=lambda pair: pair[0].op)
-    return tuple(b for cut, hidden in cuts if (b := _break(data, cut, hidden, fallback)))
+    found = [b for cut, hidden in cuts if (b := _break(data, cut, hidden, fallback))]
+    for cut, off in inner_cuts(data, flow):
+        inner = _break(data, cut, False, fallback)
+        if inner is not None:  # a checkpoint itself switches recording off, which loses nothing
+            found.append(inner if off else replace(inner, grad_off=False, region=None))
+    return tuple(sorted(found, key=lambda b: b.cut.op))
 
 
 def _break(data: Dataflow, cut: Cut, hidden: bool, fallback: Frame | None) -> Break | None:

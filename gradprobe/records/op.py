@@ -33,6 +33,12 @@ class Kind(IntEnum):
     UNSEEN = 18  # not a call: code that was not seen made a tensor with a history
 
 
+# The callee of a row of the kind UNSEEN that was no call but a tensor met with its history.
+NO_CALL: Final = "code that was not seen"
+
+# Said where a CUDA graph ran: whatever it wrote, no op was seen to.
+REPLAYED: Final = "a CUDA graph was replayed: what it computed was not seen"
+
 # Circumstances of one op, as bits.
 GRAD_OFF: Final = 1
 INFERENCE: Final = 2

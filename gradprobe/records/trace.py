@@ -110,6 +110,8 @@ class Trace:
     looks: Literal["none", "declared", "auto"] = "auto"
     remarks: tuple[Remark, ...] = ()  # in the files of the places that were seen
     forward: ForwardNumbers | None = None  # ranges of values, where they were asked for
+    # By value, the place of its first use: it came into being unseen, while a leaf was there.
+    strangers: Mapping[int, int] = field(default_factory=dict)
 
     def frame_of(self, op: int) -> Frame | None:
         return self.frames[self.ops.site[op]]

@@ -1,7 +1,8 @@
 """The programs with known truth, as values.
 
 A case is a program under tests/cases or examples, with its arguments; its truth, where it has one,
-stands in the JSON file beside it. One JSON file may name several `runs`, each a list of arguments.
+stands in the JSON file beside it. One JSON file may name several `runs`, each a list of arguments,
+or `variants`: by its one argument what is true of a run in place of what is true of all.
 """
 
 from __future__ import annotations
@@ -134,6 +135,10 @@ def judged() -> tuple[Case, ...]:
     found = []
     for path in sorted(CASES.rglob("*.json")):
         truth = json.loads(path.read_text(encoding="utf-8"))
+        for name, own in truth.pop("variants", {}).items():
+            found.append(Case(path.with_suffix(".py"), (name,), {**truth, **own}))
+        if "expect" not in truth:
+            continue
         for args in truth.get("runs", [[]]):
             found.append(Case(path.with_suffix(".py"), tuple(args), truth))
     return tuple(found)

@@ -149,7 +149,7 @@ def named(thing: object, label: str, depth: int) -> Iterator[tuple[str, Tensor]]
             yield from named(value, f"{label}[{index}]", depth - 1)
     elif isinstance(thing, torch.nn.Module):
         for part in ("_parameters", "_buffers"):
-            yield from named(thing.__dict__[part], label, 1)
+            yield from named(thing.__dict__.get(part), label, 1)  # a scripted one has none
         for key, module in thing.__dict__["_modules"].items():
             yield from named(module, f"{label}.{key}", depth)
 

@@ -48,6 +48,15 @@ loss.backward()
 """
 
 
+_WAYS = {
+    "__float__": "float()",
+    "__int__": "int()",
+    "__array__": "np.asarray()",
+    "__dlpack__": "DLPack",
+    "pickle": "a pickle for another process",
+}
+
+
 def check(view: View) -> Iterator[Draft]:
     """Values that went out of torch and came back on the way to the root."""
     for found in view.breaks:
@@ -122,8 +131,7 @@ def _draft(view: View, found: Break, exit: Exit, returned: Reentry) -> Draft:
 
 
 def _way(through: str) -> str:
-    named = {"__float__": "float()", "__int__": "int()", "__array__": "np.asarray()"}
-    return {**named, "__dlpack__": "DLPack"}.get(through, f".{through}()")
+    return _WAYS.get(through, f".{through}()")
 
 
 def _refused(view: View) -> Iterator[Draft]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradprobe.diagnose.blind_spots import suspects
 from gradprobe.diagnose.lookalike import lookalike
 from gradprobe.diagnose.rule import Draft
 from gradprobe.graph.view import View
@@ -48,6 +49,8 @@ def check(view: View) -> Iterator[Draft]:
     leaf = view.leaf
     if view.flow.used or leaf.at is None or view.refused is not None or not view.total:
         return
+    if suspects(view):
+        return  # it may have been used where nobody saw
     instead = lookalike(view)
     message = f"nothing that feeds {view.root_name} uses {leaf.name}"
     if instead is not None:
