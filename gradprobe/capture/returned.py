@@ -118,15 +118,20 @@ class Returned:
         else:
             journal.meta.append(journal.meta[self.exits[exits[0]].value])
         journal.made_at.append(len(journal.head))
-        self._returned(exits, value, place)
+        self._returned(exits, value, place, self._is_same(exits, data))
         return value
 
-    def _returned(self, exits: Sequence[int], value: int, place: int) -> None:
+    def _returned(self, exits: Sequence[int], value: int, place: int, same: bool = True) -> None:
         """Proven: the value came back from what left by these exits."""
         self.journal.flags[value] |= DERIVED  # it may leave again
         sources = [self.exits[exit].value for exit in exits]
         op = self.pseudo(_RETURN, place, sources, [value])
-        self.reentries += [Reentry(exit, op, value, proven=True) for exit in exits]
+        self.reentries += [Reentry(exit, op, value, proven=True, same=same) for exit in exits]
+
+    def _is_same(self, exits: Sequence[int], data: Any) -> bool:
+        """Whether data is what left by an exit, or was computed of it."""
+        left = self.numbers.get(data) if isinstance(data, float) else self._exit_of(data)
+        return len(exits) == 1 and left == exits[0]
 
     def new_from_host(
         self, tensor: Tensor, callee: Callee, data: Any, place: int, exit: int | None = None
@@ -181,7 +186,7 @@ class Returned:
             exit = self._exit_of(data)
             exits = () if exit is None else (exit,)
         if exits:
-            self._returned(exits, value, place)
+            self._returned(exits, value, place, self._is_same(exits, data))
 
     def _exit_of(self, data: Any) -> int | None:
         if isinstance(data, list):

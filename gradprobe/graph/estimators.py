@@ -194,11 +194,17 @@ def _same(view: View, value: int, through_detach: bool = True) -> int:
         copied = callee.kind in _SAME_KINDS or _name(view, op) in _SAME
         if callee.kind is Kind.DETACH and not through_detach:
             break
+        if callee.kind is Kind.REENTRY and not _came_back_as_it_left(view, value):
+            break
         meta = view.trace.values.describe(value)
         if not copied or len(inputs) != 1 or not meta.differentiable:
             break
         value = inputs[0]
     return value
+
+
+def _came_back_as_it_left(view: View, value: int) -> bool:
+    return any(one.same for one in view.trace.reentries if one.value == value)
 
 
 def _name(view: View, op: int) -> str:

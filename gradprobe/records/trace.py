@@ -43,12 +43,16 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Reentry:
-    """Values came back as `value` at `op`; `proven` when it is the very object or number."""
+    """Values came back as `value` at `op`; `proven` when they are known to be those that left.
+
+    `same`: as the very object or number, and not as something that was computed of it.
+    """
 
     exit: int
     op: int
     value: int
     proven: bool
+    same: bool = False
 
 
 @dataclass(frozen=True, slots=True)
