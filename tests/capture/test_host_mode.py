@@ -286,6 +286,20 @@ def test_a_module_that_uses_the_name_float_otherwise_keeps_it(tmp_path: Path) ->
     assert [(f.code, f.certainty) for f in run.report.findings] == [("GP104", "proven")]
 
 
+def test_the_first_op_of_an_imported_module(tmp_path: Path) -> None:
+    (tmp_path / "guide.py").write_text("def spread(x):\n    return float(x.std()) * 2\n")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        text = f"from guide import spread{START}y = x * 2\nx = x / spread(y){END}"
+        run = trace(tmp_path, text, follow_host=True)
+        assert "float" not in vars(sys.modules["guide"])
+    finally:
+        sys.path.remove(str(tmp_path))
+        sys.modules.pop("guide", None)
+    assert run.report.verdict == "partial"
+    assert (run.first.at.file, run.first.at.line) == (str(tmp_path / "guide.py"), 2)
+
+
 def test_torch_scripts_what_uses_math(tmp_path: Path) -> None:
     (tmp_path / "scripted.py").write_text(
         "import math\nimport torch\n\n"
