@@ -30,22 +30,19 @@ class FloatCalls:
         self._is_plumbing = is_plumbing
         self._asked: set[int] = set()
         self._given: list[dict[str, Any]] = []
-        self._modules = 0
 
     def met(self, frame: FrameType) -> None:
-        """New code runs, in `frame`; modules that were imported since the last are met too."""
+        """New code runs, in `frame`: in a module whose own imports are likely to be next."""
         names = frame.f_globals
-        if id(names) not in self._asked:
-            self._meet(names)
-        if len(sys.modules) == self._modules:
+        if id(names) in self._asked:
             return
-        self._modules = len(sys.modules)
-        for module in list(sys.modules.values()):
-            if type(module) is not ModuleType or id(vars(module)) in self._asked:
+        self._meet(names)
+        for thing in list(names.values()):
+            other = _names_of(thing)
+            if other is None or id(other) in self._asked:
                 continue
-            file = str(vars(module).get("__file__"))
-            if file.endswith(".py") and not self._is_plumbing(file):
-                self._meet(vars(module))
+            if not self._is_plumbing(str(other.get("__file__"))):
+                self._meet(other)
 
     def remove(self) -> None:
         for names in self._given:
@@ -68,6 +65,15 @@ class FloatCalls:
         mark = self._mark()
         value = builtins.float(x)
         return followed(value, lineage_of(x) | self._since(mark))
+
+
+def _names_of(thing: Any) -> dict[str, Any] | None:
+    """The names of the module that something is, or was defined in."""
+    if type(thing) is ModuleType:
+        return vars(thing)
+    if type(thing) is FunctionType:
+        return thing.__globals__
+    return None
 
 
 def _top_level(names: dict[str, Any]) -> FrameType | None:
@@ -121,17 +127,23 @@ def _inside(code: CodeType) -> list[CodeType]:
 
 
 def _uses(code: CodeType) -> Iterator[tuple[int, bool]]:
-    """Where code loads the name `float`, and whether that is in order to call it at once."""
+    """Where code loads the name `float`, and whether that is in order to call it at once.
+
+    Read off the bytes: `dis` would take seconds for the modules of a large library.
+    """
     if _NAME not in code.co_names:
         return
-    steps = list(dis.get_instructions(code))
-    for number, step in enumerate(steps):
-        if step.argval != _NAME:
-            continue
-        if step.opname == "LOAD_GLOBAL":  # with a NULL beside it: a call follows
-            yield step.offset, bool((step.arg or 0) & 1)
-        elif step.opname == "LOAD_NAME":
-            around = steps[max(number - 1, 0)].opname, steps[number + 1].opname
-            yield step.offset, "PUSH_NULL" in around
-        elif step.opname.startswith(("STORE_", "DELETE_")):
-            yield step.offset, False
+    number, steps, extended = code.co_names.index(_NAME), code.co_code, 0
+    for at in range(0, len(steps), 2):
+        op, arg = steps[at], steps[at + 1] | extended
+        extended = arg << 8 if op == _EXTENDED else 0
+        if op == _GLOBAL and arg >> 1 == number:
+            yield at, bool(arg & 1)  # with a NULL beside it: a call follows
+        elif op in _BY_NAME and arg == number:
+            around = steps[max(at - 2, 0)], steps[at + 2]
+            yield at, op == _LOAD and _NULL in around
+
+
+_EXTENDED, _GLOBAL = dis.opmap["EXTENDED_ARG"], dis.opmap["LOAD_GLOBAL"]
+_LOAD, _NULL = dis.opmap["LOAD_NAME"], dis.opmap["PUSH_NULL"]
+_BY_NAME = {dis.opmap[name] for name in ("STORE_NAME", "DELETE_NAME", "STORE_GLOBAL")} | {_LOAD}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -78,6 +79,8 @@ class Recorder:
         self.grad_mode = GradMode(self.journal.stack)
         seeing = NumericMode if numerics == "nodes" else SeeingMode
         if follow_host:
+            if importlib.util.find_spec("numpy") is None:
+                raise UsageError("follow_host needs NumPy, which is not installed")
             from gradprobe.capture.host_mode import following
 
             seeing = following(numerics)

@@ -169,6 +169,22 @@ def test_memory_that_dlpack_lent_is_proven_without_following(
     assert "DLPack" in run.first.message
 
 
+FILLED = {
+    "full": "x = x + torch.full((8,), x.mean().item())  # <- left",
+    "new_full": "x = x + x.new_full((8,), x.mean().item())  # <- left",
+    "full_like": "x = x + torch.full_like(x, x.mean().item())  # <- left",
+    "linspace": "x = x * torch.linspace(0.0, x.std().item(), 8)  # <- left",
+}
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_a_number_that_fills_a_tensor_is_known_bit_for_bit(name: str, tmp_path: Path) -> None:
+    run = trace(tmp_path, f"{START}{FILLED[name]}{END}")
+    assert [(f.code, f.certainty) for f in run.report.findings] == [("GP104", "proven")]
+    assert run.is_at(run.first.at, "left")
+    assert run.report.verdict == "partial"
+
+
 def test_other_memory_at_hand_is_not_what_dlpack_lent(tmp_path: Path) -> None:
     run = trace(
         tmp_path,
@@ -284,6 +300,20 @@ def test_a_module_that_uses_the_name_float_otherwise_keeps_it(tmp_path: Path) ->
     run = trace(tmp_path, text, follow_host=True)
     assert run.raised is None
     assert [(f.code, f.certainty) for f in run.report.findings] == [("GP104", "proven")]
+
+
+def test_the_first_op_of_an_imported_module(tmp_path: Path) -> None:
+    (tmp_path / "guide.py").write_text("def spread(x):\n    return float(x.std()) * 2\n")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        text = f"from guide import spread{START}y = x * 2\nx = x / spread(y){END}"
+        run = trace(tmp_path, text, follow_host=True)
+        assert "float" not in vars(sys.modules["guide"])
+    finally:
+        sys.path.remove(str(tmp_path))
+        sys.modules.pop("guide", None)
+    assert run.report.verdict == "partial"
+    assert (run.first.at.file, run.first.at.line) == (str(tmp_path / "guide.py"), 2)
 
 
 def test_torch_scripts_what_uses_math(tmp_path: Path) -> None:

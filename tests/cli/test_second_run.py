@@ -129,3 +129,99 @@ def test_a_module_and_a_function_run_again_as_they_were_named(here: Path, proces
     told, _, _ = report(process, "other.py:main")
     first = told["findings"][0]
     assert (first["code"], first["at"]["line"]) == ("GP303", 4)
+
+
+HELD = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+
+with Path(__file__).with_name("runs.log").open("a") as file:
+    print("ran", file=file)
+torch.manual_seed(0)
+z0 = torch.randn(4, requires_grad=True)
+x = z0 * 80.0
+LINE
+loss = x.pow(2).mean()
+loss.backward()
+"""
+COMES_BACK = {
+    "number": "x = x * (0.8 / x.std().item() + 0.2)",
+    "NumPy's number": "s = np.median(x.detach().numpy()) + 1.0; x = x * s",
+    "array": "x = torch.from_numpy(np.append(x.detach().numpy(), 1.0)) * 2",
+    "array of the same shape": "x = torch.from_numpy(x.detach().numpy() * 2)",
+}
+
+
+@pytest.mark.parametrize("line", COMES_BACK.values(), ids=COMES_BACK)
+def test_what_may_have_come_back_is_followed_by_a_second_run(
+    line: str, here: Path, process: Run
+) -> None:
+    told, _, stderr = report(process, write(here, HELD, LINE=line))
+    first = told["findings"][0]
+    assert (first["code"], first["certainty"]) == ("GP104", "proven")
+    assert first["at"]["line"] == line_of(HELD, "LINE")
+    assert told["verdict"] == ("partial" if "x = x *" in line else "broken")
+    assert len(runs(here)) == 2
+    assert "values of z0 left torch: running the program again" in stderr
+
+
+STAYS_OUT = {
+    "logged": "print(x.std().item(), x.detach().numpy().max()); x = x * 0.18215 + torch.tensor(3)",
+    "known again": "x = x / x.std().item()",
+    "lost for another reason": "x = x.detach() * 2; print(x.std().item())",
+}
+
+
+@pytest.mark.parametrize("line", STAYS_OUT.values(), ids=STAYS_OUT)
+def test_one_run_is_enough_where_following_tells_nothing_more(
+    line: str, here: Path, process: Run
+) -> None:
+    _, _, stderr = report(process, write(here, HELD, LINE=line))
+    assert len(runs(here)) == 1
+    assert "again" not in stderr
+
+
+@pytest.mark.parametrize(("option", "certainty"), [("on", "proven"), ("off", "suspected")])
+def test_following_can_be_asked_for_or_not(
+    option: str, certainty: str, here: Path, process: Run
+) -> None:
+    line = COMES_BACK["array of the same shape"]
+    program = write(here, HELD, LINE=line)
+    told, _, _ = report(process, "--follow-host", option, program)
+    assert told["findings"][0]["certainty"] == certainty
+    (here / "pyproject.toml").write_text(f'[tool.gradprobe]\nfollow-host = "{option}"\n')
+    told, _, _ = report(process, program)
+    assert told["findings"][0]["certainty"] == certainty
+    assert len(runs(here)) == 2
+
+
+def test_one_second_run_serves_both_aims(here: Path, process: Run) -> None:
+    line = "x = (x * (1 + x.std().item())).clamp(-1e-9, 1e-9)"
+    told, _, _ = report(process, write(here, HELD, LINE=line))
+    assert told["verdict"] == "zero"
+    assert {"GP104", "GP303"} == {found["code"] for found in told["findings"]}
+    assert len(runs(here)) == 2
+
+
+def test_what_is_followed_to_no_return_is_said(here: Path, process: Run) -> None:
+    line = (
+        "import json; text = json.dumps(x.tolist()); "
+        "x = torch.from_numpy(np.array(json.loads(text), np.float32) * 2)"
+    )
+    told, _, _ = report(process, write(here, HELD, LINE=line))
+    assert told["findings"][0]["certainty"] == "suspected"
+    assert "what left torch was followed in a second run, to no return" in told["unseen"]
+    assert len(runs(here)) == 2
+
+
+def test_a_loss_at_random_keeps_its_first_report(here: Path, process: Run) -> None:
+    line = (
+        "n = len(Path(__file__).with_name('runs.log').read_text().splitlines()); "
+        "x = torch.from_numpy(x.detach().numpy() * 2) if n == 1 else x / 2"
+    )
+    told, _, _ = report(process, write(here, HELD, LINE=line))
+    assert (told["verdict"], told["findings"][0]["certainty"]) == ("broken", "suspected")
+    assert any("ended otherwise (flows)" in said for said in told["unseen"])
+    assert any("--follow-host on" in said for said in told["unseen"])

@@ -6,7 +6,8 @@ them is a constant.
 
 The finding names the exit; where the data came back is given beside it. When the very number, list
 or array came back, that is proven; when only a tensor of the same shape appeared later, it is
-suspected.
+suspected. With `--follow-host on`, and in the second run that `gradprobe trace` makes where it may
+tell more, numbers and arrays are followed through Python and NumPy, and what comes back is proven.
 
 Do the computation with torch functions (`torch.clamp` for `np.clip`, a tensor `std` in place of
 `std().item()`), or keep the host copy for logging only.

@@ -1,4 +1,4 @@
-"""Dynamic thresholding as many ports have it: the percentiles are NumPy's, of a host copy."""
+"""Dynamic thresholding as many ports have it: NumPy's percentiles, of a copy on the host."""
 
 import numpy as np
 import torch
