@@ -64,6 +64,11 @@ class Case:
         needs = (self.truth or {}).get("requires") or _imports(self.program)
         return next((name for name in needs if importlib.util.find_spec(name) is None), None)
 
+    @property
+    def hides(self) -> bool:
+        """Whether it is about code that was not seen: measuring every node shows nothing more."""
+        return "hidden" in self.program.parts
+
     def places(self) -> list[Place]:
         """The guilty line, then the lines that are as good an answer. Empty when all is well."""
         if self.truth is None or self.truth["source"] is None:

@@ -11,7 +11,7 @@ TOLD = [case for case in judged() if case.truth and "through" in case.truth]
 HEALTHY = [case for case in judged() if case.truth and case.truth["expect"] == "flows"]
 
 # Part of these runs in code that no function mode sees: nothing is claimed for it.
-PARTLY_UNSEEN = {"rules/ok_func_grad", "rules/ok_jit_script"}
+PARTLY_UNSEEN = {"rules/ok_jit_script"}
 
 
 @pytest.mark.parametrize("case", TOLD, ids=lambda case: case.name)

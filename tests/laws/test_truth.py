@@ -86,8 +86,15 @@ def test_the_leaf_has_its_name_in_the_program(nursery: Nursery, case: Case) -> N
     assert truth["target"] in {leaf["name"] for leaf in report["leaves"]}
 
 
-@pytest.mark.parametrize("mode", ["report", "nodes"])
-@named(HEALTHY)
+@pytest.mark.parametrize(
+    ("case", "mode"),
+    [
+        pytest.param(case, mode, id=f"{case.name}-{mode}")
+        for case in HEALTHY
+        for mode in ("report", "nodes")
+        if mode == "report" or not case.hides
+    ],
+)
 def test_a_healthy_program_flows_without_a_finding(nursery: Nursery, case: Case, mode: str) -> None:
     report = nursery.run(case, mode)["report"]
     loud = [f for f in report["findings"] if f["severity"] != "note"]
