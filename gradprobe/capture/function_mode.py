@@ -172,7 +172,8 @@ class SeeingMode(TorchFunctionMode):
             self.collect(kwargs.values(), inputs, place)
         if not plain and inputs:
             if learned.each and isinstance(result, _MANY):
-                return self.record_each(learned, args, result, frame)
+                self.record_each(learned, args, result, frame)
+                return
             inputs = learned.carriers(inputs, args)
         for value in inputs:
             flags |= known_flags[value]
