@@ -30,7 +30,7 @@ CARRIED = {
 GONE = {
     "[:]": "y = x.detach().clone()\ny[:] = z0",
     "[...]": "y = x.detach().clone()\ny[...] = z0",
-    "out=": "y = x.detach().clone()\nwith torch.no_grad(): torch.sin(codes[0, :1], out=y)\ny = y + x",
+    "out=": "y = x.detach().clone()\ntorch.sin(codes[0, :1], out=y)\ny = y + x",
     "new_tensor of a number": "y = x * x.new_tensor(0.5)",
     "new_tensor of a list": "y = x * x.new_tensor([0.5, 1.0, 2.0])",
     "new_tensor of another": "y = x * x.new_tensor(codes[:, 0])",

@@ -3,9 +3,9 @@
 `leaf_a` and `leaf_b` require grad; `leaf_c` does not; `leaf_i` holds integers. Every floating
 tensor is 3 x 3 in double precision. The placeholders are those of `random_programs`.
 
-All elements of a result depend on the inputs in a generic way in `LIVE`, `LOST` and `SILENT`, and no
-write there erases a part of a tensor: a tensor that one of these programs uses is one whose change
-changes the root. In `PARTIAL` that need not be so.
+All elements of a result depend on the inputs in a generic way in `LIVE`, `LOST` and `SILENT`, and
+no write there erases a part of a tensor: a tensor that one of these programs uses is one whose
+change changes the root. In `PARTIAL` that need not be so.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ VIEWS = (
     "{o} = {a}.view_as({b})",
     "{o} = {a}[None, ..., :][0]",
     "{o} = {a}.diagonal().sum() + {b}",
-    "{o} = torch.view_as_real(torch.view_as_complex({a}.expand(2, 3, 3).movedim(0, 2).contiguous()))"
-    ".sum(2)",
+    "pair = torch.stack([{a}, {b}], 2).mul(0.5); {o} = torch.view_as_real("
+    "torch.view_as_complex(pair)).sum(2)",
     "{o} = {a}.mT",
     "first, second = torch.broadcast_tensors({a}, {b}.mean(0)); {o} = first + 0.5 * second",
     "rows, columns = torch.meshgrid({a}.sum(0), {b}.sum(1), indexing='ij'); {o} = rows - columns",
@@ -71,8 +71,8 @@ ARITHMETIC = (
     "{o} = {a} - 0.4 * {b}",
     "{o} = {a} * {b} + 0.1 * {a}",
     "{o} = {a} / ({b}.square() + 1.5)",
-    "{o} = 2.0 - {a}",
-    "{o} = {a}.neg()",
+    "{o} = 2.0 - 0.7 * {a}",
+    "{o} = ({a} * 0.8).neg()",
     "{o} = ({a}.square() + 0.2).sqrt()",
     "{o} = {a}.sin().exp()",
     "{o} = torch.log1p({a} * {a})",
@@ -124,7 +124,7 @@ SHAPES = (
     "{o} = torch.zeros_like({a}) + {b}",
     "{o} = torch.ones_like({a}) * {b}",
     "{o} = torch.full_like({a}, 0.4) * {b}",
-    "{o} = {a}.new_zeros(3, 3) - {b}",
+    "{o} = {a}.new_zeros(3, 3) - 0.6 * {b}",
     "{o} = {a}.new_ones({a}.shape) + {b}",
     "{o} = torch.rand_like({a}) + {b}",
     "{o} = torch.empty_like({a}).copy_({b})",
@@ -138,10 +138,6 @@ WRITES = (
     "{m}.mul_(0.7)",
     "{m}.div_(1.7)",
     "{m} += {b}.clone()",
-    "{m}.copy_({b}.clone())",
-    "{m}[...] = {b}.clone()",
-    "{m}[:] = 0.5 * {b}",
-    "{m}.fill_(0.2)",
     "{m}[0] += {b}[1].clone()",
     "{m}[:, 1] *= 0.6",
     "{m}.t()[2].add_({b}[0].clone())",
@@ -166,7 +162,7 @@ LOST = (
     "{o} = torch.tensor({a}.tolist(), dtype=torch.float64) + {b}",
     "{o} = torch.tensor({a}) * 0.9",
     "{o} = {a}.new_tensor({b})",
-    "{o} = torch.as_tensor({a}.detach().numpy())",
+    "{o} = torch.as_tensor({a}.detach().numpy()) * 0.9",
     "{o} = torch.from_numpy({a}.detach().numpy()) + {b}",
     "{o} = {b} + {a}.mean().item()",
     "{o} = {b} * float({a}.sum())",
@@ -175,7 +171,7 @@ LOST = (
     "{o} = torch.nn.Parameter({a} * 1.0) + {b}",
     "with torch.no_grad(): {o} = {a} + 0.5 * {b}",
     "with torch.no_grad(): {o} = {a}.t()",
-    "with torch.inference_mode(): {o} = {a} - {b}",
+    "with torch.inference_mode(): {o} = {a} - 0.6 * {b}",
     "with torch.set_grad_enabled(False): {o} = {a}.sin() + {b}",
     "{o} = torch.normal({a}, 1.0) + {b}",
     "{o} = torch.distributions.Normal({a}, 0.5).sample() * {b}",
@@ -188,11 +184,14 @@ LOST = (
 SILENT = (
     "{m}.data = {b}.detach() + 0.1",
     "with torch.no_grad(): {m}.mul_(0.5)",
+    "{m}.data.add_({b}.detach())",
+    "{m}.detach().mul_(0.8)",
+)
+# Of these, writes to all of a tensor.
+REPLACING = (
     "with torch.no_grad(): {m}.copy_({b})",
     "with torch.no_grad(): torch.add({a}, {b}, out={m})",
     "with torch.no_grad(): torch.mul({a}, 0.7, out={m})",
-    "{m}.data.add_({b}.detach())",
-    "{m}.detach().mul_(0.8)",
 )
 # The part that is read need not be the part that depends, what chooses need not change.
 PARTIAL = (
@@ -238,9 +237,14 @@ PARTIAL = (
     "{m}.tril_()",
     "with torch.no_grad(): {m}[0] = {b}[1]",
     "{m}.data[1].copy_({b}.data[0])",
-    "{m}.data.copy_({b}.data)",  # a write to an alias is taken to leave a part of what was there
+    # A write to an alias is taken to leave a part of what was there.
+    "{m}.copy_({b}.clone())",
+    "{m}[...] = {b}.clone()",
+    "{m}[:] = 0.5 * {b}",
+    "{m}.fill_(0.2)",
+    "{m}.data.copy_({b}.data)",
 )
-EVERY = LIVE + LOST + SILENT + PARTIAL
+EVERY = LIVE + LOST + SILENT + REPLACING + PARTIAL
 
 
 def programs(ops: tuple[str, ...], longest: int = 8) -> st.SearchStrategy[str]:

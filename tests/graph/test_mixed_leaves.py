@@ -31,7 +31,7 @@ from tests.traced import Traced, trace
 TRACKED = ("leaf_a", "leaf_b")
 
 few = settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     database=None,

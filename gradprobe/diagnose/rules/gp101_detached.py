@@ -4,8 +4,10 @@
 autograd it is a constant. Whatever is computed from it cannot send gradient back to the leaf.
 
 In samplers it is often left over from code that saved memory, made a preview, or truncated
-back-propagation on purpose. In a straight-through estimator, `x + (q - x).detach()`, the detach is
-meant and gradient takes the other way: that is a note, not a loss.
+back-propagation on purpose. In a straight-through estimator, `x + (q - x).detach()` or
+`hard - soft.detach() + soft`, the detach is meant and gradient takes the other way: that is a note,
+not a loss, and so is all that only makes `q`. The same holds of `x - x.detach()` and
+`x / x.detach()`, which are constants by value.
 
 Remove the detach on the way to the loss; keep it only on copies for logging or previews.
 """

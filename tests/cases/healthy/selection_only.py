@@ -3,7 +3,6 @@
 import torch
 from _parts import Denoiser, load_sampling, noise
 from _right import check
-
 from diffusers.models.transformers.transformer_hidream_image import MOEFeedForwardSwiGLU
 
 sampling = load_sampling()

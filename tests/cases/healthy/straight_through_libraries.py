@@ -3,13 +3,13 @@
 import torch
 from _parts import noise, unet
 from _right import check
+from diffusers.models.autoencoders.autoencoder_vidtok import FSQRegularizer
+from diffusers.models.autoencoders.vae import VectorQuantizer
 from transformers import ChameleonVQVAEConfig
 from transformers.models.chameleon.modeling_chameleon import ChameleonVQVAEVectorQuantizer
 from transformers.models.groupvit.modeling_groupvit import hard_softmax
 
 from diffusers import DDIMScheduler
-from diffusers.models.autoencoders.autoencoder_vidtok import FSQRegularizer
-from diffusers.models.autoencoders.vae import VectorQuantizer
 
 model = unet()
 scheduler = DDIMScheduler(clip_sample=False)
