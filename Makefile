@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINS := requirements/constraints.txt
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check docs bench anomaly clean
+.PHONY: help demo test check docs bench anomaly breaks clean
 .DELETE_ON_ERROR:
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo 'make check   formatting, lint, types, import contracts, sizes, README'
 	@echo 'make bench   what tracing costs, in one interleaved run'
 	@echo 'make anomaly which lines anomaly mode names, and which gradprobe does'
+	@echo 'make breaks  put breaks into healthy samplers, and count the lines that are named'
 	@echo 'make docs    write again the pages and pictures made by gradprobe itself'
 	@echo 'make clean   remove what the targets made, the environment included'
 
@@ -67,6 +68,9 @@ bench: $(READY)
 
 anomaly: $(READY)
 	$(BIN)/python -m benchmarks.anomaly --save
+
+breaks: $(READY)
+	$(BIN)/python -m benchmarks.breaks --save --workers $(WORKERS)
 
 docs: $(VENV)/.demo
 	$(BIN)/python docs/make_pages.py

@@ -11,12 +11,14 @@ from typing import cast
 from gradprobe.diagnose.by_design import as_meant
 from gradprobe.diagnose.rule import Draft, Rule
 from gradprobe.diagnose.rules import RULES
+from gradprobe.diagnose.turning import instead_of
 from gradprobe.graph.view import View
-from gradprobe.records.report import BY_CAUSE, SEVERITIES, Finding
+from gradprobe.records.report import BY_CAUSE, SEVERITIES, Finding, Severity
 from gradprobe.records.source import Frame, Related
 
 _MOST_RELATED = 8
-_LAST_RESORT = "GP114"
+_ZEROS = frozenset({"GP303", "GP304"})
+_LAST_RESORT, _UNUSED = "GP114", "GP109"
 ALSO = "also lost here"  # the word for places behind a finding
 
 
@@ -28,7 +30,8 @@ def rules() -> Iterator[Rule]:
 
 def findings_of(view: View) -> list[Finding]:
     """All findings of one view, worst first, then in order of time."""
-    drafts = _claimed(view)
+    fatal = instead_of(view)
+    drafts = _ranked(_claimed(view, fatal), fatal)
     shown = [(rule, d) for rule, d in drafts if d.of is None or not d.of.hidden]
     shown.sort(key=lambda pair: pair[1].severity == "note")  # where both are at one place
     behind = [(rule, d) for rule, d in drafts if d.of is not None and d.of.hidden]
@@ -37,7 +40,7 @@ def findings_of(view: View) -> list[Finding]:
     for rule, draft in shown:
         key = _key(rule, draft)
         if key not in folded:
-            folded[key] = (_when(draft), _finding(view, rule, draft, times[key]))
+            folded[key] = (_when(draft), _finding(view, rule, draft, times[key], fatal))
     ordered = sorted(
         folded.values(), key=lambda pair: (SEVERITIES.index(pair[1].severity), pair[0])
     )
@@ -46,14 +49,13 @@ def findings_of(view: View) -> list[Finding]:
     return _with_hidden(found, list(places.values()))
 
 
-def _claimed(view: View) -> list[tuple[Rule, Draft]]:
+def _claimed(view: View, fatal: frozenset[int]) -> list[tuple[Rule, Draft]]:
     """The drafts of all rules, each break's from the first rule that explains it."""
     claimed: set[tuple[int, int]] = set()
     drafts: list[tuple[Rule, Draft]] = []
     for rule in rules():
         mine: set[tuple[int, int]] = set()
-        errors = any(_severity(view, d) == "error" for _, d in drafts if not _hidden(d))
-        if rule.CODE == _LAST_RESORT and errors:
+        if rule.CODE == _LAST_RESORT and _is_explained(view, drafts, fatal):
             continue
         for draft in rule.check(view):
             if draft.of is not None:
@@ -68,12 +70,38 @@ def _claimed(view: View) -> list[tuple[Rule, Draft]]:
     return drafts
 
 
+def _ranked(drafts: list[tuple[Rule, Draft]], fatal: frozenset[int]) -> list[tuple[Rule, Draft]]:
+    """Where a cut is why nothing but zeros arrives, what gave the zeros is no error."""
+    cuts = (d for _, d in drafts if d.of is not None and d.severity is None and not d.of.hidden)
+    if not any(d.of is not None and d.of.cut.result in fatal for d in cuts):
+        return drafts
+    return [
+        (rule, replace(draft, severity="warning"))
+        if rule.CODE in _ZEROS and draft.severity == "error"
+        else (rule, draft)
+        for rule, draft in drafts
+    ]
+
+
+def _is_explained(view: View, drafts: list[tuple[Rule, Draft]], fatal: frozenset[int]) -> bool:
+    """Whether there is an error, or it is said that nothing that feeds the root uses the leaf."""
+    return any(
+        _severity(view, draft, fatal) == "error" or rule.CODE == _UNUSED
+        for rule, draft in drafts
+        if not _hidden(draft)
+    )
+
+
 def _hidden(draft: Draft) -> bool:
     return draft.of is not None and draft.of.hidden
 
 
-def _severity(view: View, draft: Draft) -> str:
-    return draft.severity or ("error" if view.total else "warning")
+def _severity(view: View, draft: Draft, fatal: frozenset[int]) -> Severity:
+    """A loss is an error where it leaves nothing: of all gradient, or of all but zeros."""
+    if draft.severity is not None:
+        return draft.severity
+    alone = draft.of is not None and draft.of.cut.result in fatal
+    return "error" if view.total or alone else "warning"
 
 
 def _key(rule: Rule, draft: Draft) -> tuple[str, ...]:
@@ -90,14 +118,14 @@ def _when(draft: Draft) -> int:
     return -1 if draft.op is None else draft.op
 
 
-def _finding(view: View, rule: Rule, draft: Draft, times: int) -> Finding:
+def _finding(view: View, rule: Rule, draft: Draft, times: int, fatal: frozenset[int]) -> Finding:
     op, step = _when(draft), draft.step
     if step is None and op >= 0:
         step = view.steps.of(op)
     return Finding(
         code=rule.CODE,
         name=rule.NAME,
-        severity=draft.severity or ("error" if view.total else "warning"),
+        severity=_severity(view, draft, fatal),
         certainty=draft.certainty,
         leaf=view.leaf.name,
         at=draft.at,

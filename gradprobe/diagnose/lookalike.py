@@ -9,6 +9,8 @@ from gradprobe.records.op import Kind
 from gradprobe.records.source import Frame
 from gradprobe.records.tensor import MET, PARAMETER, RANDOM
 
+_FAR = 0.75  # of the way of the farthest
+
 
 @dataclass(frozen=True, slots=True)
 class Lookalike:
@@ -23,31 +25,38 @@ def lookalike(view: View) -> Lookalike | None:
     """The likeliest such tensor: drawn rather than met from elsewhere, and far from the root.
 
     What a sampler starts from is many ops away from the loss; its target, often of the same shape
-    and drawn as well, is one or two.
+    and drawn as well, is one or two. The noise of its steps may be as far: it is drawn later.
     """
-    trace = view.trace
-    wanted = trace.values.describe(view.leaf.values[0])
     distance = _distances(view)
-    farthest = sorted(view.flow.feeding, key=lambda value: (-distance.get(value, 0), value))
     for bits in (RANDOM, MET):
-        for value in farthest:
-            flags = trace.values.flags[value]
-            if not flags & bits or flags & PARAMETER or value in view.leaf.values:
-                continue
-            meta = trace.values.describe(value)
-            if meta.shape != wanted.shape or meta.dtype != wanted.dtype:
-                continue
-            name = trace.names.get(value)
-            called = f"`{name}`, " if name is not None else ""
-            op = view.data.producer[value]
-            if op < 0:
-                op = next((o for o in range(len(trace.ops)) if value in view.data.inputs(o)), -1)
-                made = "made before or elsewhere"
-            else:
-                made = "drawn here" if trace.ops.callee_of(op).kind is Kind.RANDOM else "made here"
-            sentence = f"{called}a tensor of the same shape {made}, is used in its place"
-            return Lookalike(view.place_of(op), sentence, value)
+        found = [value for value in sorted(view.flow.feeding) if _is_alike(view, value, bits)]
+        if found:
+            far = _FAR * max(distance.get(value, 0) for value in found)
+            return _told(view, next(v for v in found if distance.get(v, 0) >= far))
     return None
+
+
+def _is_alike(view: View, value: int, bits: int) -> bool:
+    values = view.trace.values
+    flags = values.flags[value]
+    if not flags & bits or flags & PARAMETER or value in view.leaf.values:
+        return False
+    meta, wanted = values.describe(value), values.describe(view.leaf.values[0])
+    return (meta.shape, meta.dtype) == (wanted.shape, wanted.dtype)
+
+
+def _told(view: View, value: int) -> Lookalike:
+    trace = view.trace
+    name = trace.names.get(value)
+    called = f"`{name}`, " if name is not None else ""
+    op = view.data.producer[value]
+    if op < 0:
+        op = next((o for o in range(len(trace.ops)) if value in view.data.inputs(o)), -1)
+        made = "made before or elsewhere"
+    else:
+        made = "drawn here" if trace.ops.callee_of(op).kind is Kind.RANDOM else "made here"
+    sentence = f"{called}a tensor of the same shape {made}, is used in its place"
+    return Lookalike(view.place_of(op), sentence, value)
 
 
 def _distances(view: View) -> dict[int, int]:

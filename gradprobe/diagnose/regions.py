@@ -70,7 +70,8 @@ def _step_control(view: View, found: Break) -> bool:
     """A library's choice of a step size: computed without gradient, one number, used as a factor.
 
     Adaptive solvers estimate their step from norms of the state. The derivative through that
-    estimate is no part of the solution's gradient, so it is no loss.
+    estimate is no part of the solution's gradient, so it is no loss. A step size has no dimensions:
+    a variance of one image, kept as (1, 1), is none.
     """
     opened = found.region.opened_by if found.region else None
     if view.total or opened is None or not any(part in opened.file for part in _LIBRARIES):
@@ -83,15 +84,8 @@ def _step_control(view: View, found: Break) -> bool:
         seen.add(value)
         for op in view.users(value):
             if not view.trace.ops.flags_of(op) & GRAD_OFF:
-                if _elements(view, value) != 1:
+                if view.trace.values.describe(value).shape:
                     return False  # more than a step size leaves the stretch
                 continue
             waiting.extend(v for v in view.data.outputs(op) if v in view.flow.between)
     return True
-
-
-def _elements(view: View, value: int) -> int:
-    count = 1
-    for size in view.trace.values.describe(value).shape:
-        count *= size
-    return count

@@ -1,9 +1,28 @@
-"""Whether integer or boolean values only choose among others: shared by several rules."""
+"""What integer or boolean values do on their way to the root: shared by several rules."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from math import prod
+from typing import Literal
+
 from gradprobe.graph.view import View
 from gradprobe.records.op import Kind
+
+# `selects`: an index or a mask of others. `weighs`: another tensor is multiplied by it, bounded by
+# it, or otherwise taken beside it. `joins`: it is a part of the result in its own right.
+Use = Literal["selects", "weighs", "joins"]
+
+# Their result is made of each operand's own values.
+_JOINING = frozenset(
+    {"add", "sub", "rsub", "subtract", "__add__", "__radd__", "__sub__", "__rsub__", "__iadd__"}
+    | {"__isub__", "cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack"}
+)
+_MULTIPLYING = frozenset(
+    {"mul", "multiply", "div", "divide", "true_divide", "__mul__", "__rmul__", "__truediv__"}
+    | {"__imul__", "__itruediv__", "__matmul__", "matmul", "mm", "bmm", "einsum", "addcmul", "lerp"}
+)
+_NO_CHOICE = "one_hot"  # it is given an index, and nothing that the index would choose from
 
 
 def only_selects(view: View, value: int) -> bool:
@@ -12,21 +31,41 @@ def only_selects(view: View, value: int) -> bool:
     `x[order]` or `torch.where(mask, a, b)` pass the gradient of what was chosen, and the choice
     itself has derivative zero almost everywhere: nothing is lost there.
     """
-    values = view.trace.values
-    waiting, seen = [value], set()
+    return use_of(view, value) == "selects"
+
+
+def use_of(view: View, value: int) -> Use:
+    """How `value`, which carries no gradient, takes part in the root; the strongest of its uses."""
+    trace = view.trace
+    found: Use = "selects"
+    waiting, seen = [value], {value}
     while waiting:
         current = waiting.pop()
-        if current in seen:
-            continue
-        seen.add(current)
+        if current in view.flow.roots:
+            return "joins"
         for op in view.users(current):
-            kind = view.trace.ops.callee_of(op).kind
-            if kind in (Kind.SELECT, Kind.WRITE) and not values.describe(current).differentiable:
+            callee = trace.ops.callee_of(op)
+            name = callee.name.rsplit(".", 1)[-1].removesuffix("_")
+            chooses = callee.kind in (Kind.SELECT, Kind.WRITE) and name != _NO_CHOICE
+            if chooses and not trace.values.describe(current).differentiable:
+                continue
+            if name in _MULTIPLYING and _takes_another(view, op, seen):
+                found = "weighs"
                 continue
             for result in view.data.outputs(op):
                 if result not in view.flow.between:
                     continue
-                if result in view.flow.connected or result in view.flow.roots:
-                    return False
-                waiting.append(result)
-    return True
+                if result in view.flow.connected:  # by another operand
+                    if name in _JOINING:
+                        return "joins"
+                    found = "weighs"
+                elif result not in seen:
+                    seen.add(result)
+                    waiting.append(result)
+    return found
+
+
+def _takes_another(view: View, op: int, own: Collection[int]) -> bool:
+    """Whether an op takes a tensor that is none of `own`, and more than one number."""
+    others = (v for v in view.data.inputs(op) if v not in own)
+    return any(prod(view.trace.values.describe(v).shape) > 1 for v in others)

@@ -11,6 +11,7 @@ import re
 from typing import Literal
 
 from gradprobe.diagnose.hooks import hooked
+from gradprobe.graph.detours import detours
 from gradprobe.graph.node_flow import NodeFlow, Turn
 from gradprobe.graph.view import View
 from gradprobe.records.numerics import Saved
@@ -43,13 +44,28 @@ _MULTIPLIES = _names(
 def ended(view: View) -> list[Turn]:
     """Where gradients became zero; empty too where nodes were not measured."""
     flow = _node_flow(view)
-    return [] if flow is None else [t for t in flow.ends() if not _by_hook(view, t)]
+    turns = [] if flow is None else [t for t in flow.ends() if not _by_hook(view, t)]
+    # `solution[i] = x` gives zeros to what had stood there, and to parts of the whole that nothing
+    # uses: beside anything else that gave zeros it ends no way.
+    return [turn for turn in turns if kind_of(turn) != "copyslices"] or turns
 
 
 def born(view: View) -> list[Turn]:
     """Where gradients stopped being finite; empty too where nodes were not measured."""
     flow = _node_flow(view)
     return [] if flow is None else [t for t in flow.births() if not _by_hook(view, t)]
+
+
+def instead_of(view: View) -> frozenset[int]:
+    """Results of the cuts that keep gradient from a leaf to which nothing but zeros comes.
+
+    Where a way round the op that gave the zeros is cut, the cut is the loss, and the zeros are what
+    is left: a sampler's last step multiplies one of two ways by 0 by right. Empty where nodes were
+    not measured.
+    """
+    if not view.zero or not measured(view):
+        return frozenset()
+    return detours(view.data, view.flow, {turn.node.op for turn in ended(view)})
 
 
 def measured(view: View) -> bool:

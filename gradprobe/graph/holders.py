@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from gradprobe.graph.dataflow import Dataflow, origins
 from gradprobe.graph.updates import Life, Moment, by_gradient, optimizer_steps
+from gradprobe.records.op import Kind
 from gradprobe.records.optimizer import Optimizer
 from gradprobe.records.sampling import LeafMark
 from gradprobe.records.source import Frame
 
 _OFTEN = 2  # backward passes and steps that the same tensor saw, for it not to be mere data
+_COPIES = frozenset({Kind.VIEW, Kind.DETACH, Kind.CAST, Kind.COPY, Kind.PARAMETER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +77,47 @@ def _used(data: Dataflow, lives: Sequence[Life]) -> bool:
 def _stale(
     data: Dataflow, leaf: LeafMark, optimizer: Optimizer, steps: Sequence[Moment]
 ) -> int | None:
-    """A tensor without gradient that the leaf was made from, or that had its name before it."""
+    """A tensor without gradient that the leaf was made from, or that had its name before it.
+
+    Or one that was copied from the leaf.
+    """
     trace = data.trace
     behind = origins(data, leaf.values[0])
     for value in optimizer.held:
-        if trace.values.at[leaf.values[0]] < max(optimizer.at_op, 0):
-            continue
         seen = [s.use for s in steps if s.use is not None and value in s.use.values]
         if not seen or any(value not in use.bare for use in seen):
+            continue
+        if is_copy(data, leaf, value):
+            return value
+        if trace.values.at[leaf.values[0]] < max(optimizer.at_op, 0):
             continue
         names = {mark.name for mark in trace.leaves if value in mark.values}
         if leaf.name in names or (not names and value in behind):
             return value
     return None
+
+
+def is_copy(data: Dataflow, leaf: LeafMark, value: int) -> bool:
+    """Whether a tensor is a copy of the leaf's values, as `z0.detach().clone()` is."""
+    own = set(leaf.values)
+    shapes = [data.trace.values.describe(v).shape for v in (value, leaf.values[0])]
+    return value not in own and shapes[0] == shapes[1] and not own.isdisjoint(_made_of(data, value))
+
+
+def _made_of(data: Dataflow, value: int) -> set[int]:
+    """What a value was copied from, step by step, the last first; itself included."""
+    found = {value}
+    op = data.producer[value]
+    while op >= 0 and _copies(data, op):
+        value = data.inputs(op)[0]
+        found.add(value)
+        op = data.producer[value]
+    return found
+
+
+def _copies(data: Dataflow, op: int) -> bool:
+    callee = data.trace.ops.callee_of(op)
+    return bool(data.inputs(op)) and (callee.kind in _COPIES or callee.name == "Tensor.clone")
 
 
 def _judged_itself(data: Dataflow, leaf: LeafMark, optimizer: Optimizer) -> bool:

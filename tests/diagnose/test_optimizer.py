@@ -22,6 +22,24 @@ HEAD = """
 
 # By name: the code, certainty, severity, and the program; its guilty line is marked.
 BREAKS = {
+    "a copy of what is sampled from": """
+        z0 = torch.randn(4, requires_grad=True)
+        optimizer = torch.optim.Adam([z0.detach().clone().requires_grad_()])  # <- GP401
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss_of(z0).backward()
+            optimizer.step()
+    """,
+    "set back through .data": """
+        z0 = torch.randn(4, requires_grad=True)
+        start = z0.detach().clone()
+        optimizer = torch.optim.Adam([z0], lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            z0.data.copy_(start)  # <- GP403
+            loss_of(z0).backward()
+            optimizer.step()
+    """,
     "a new draw after the optimizer": """
         z0 = torch.randn(4, requires_grad=True)
         optimizer = torch.optim.SGD([z0], lr=0.1)  # <- GP401

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from gradprobe.diagnose.rule import Draft
 from gradprobe.diagnose.selection import only_selects
+from gradprobe.diagnose.turning import instead_of
 from gradprobe.graph.view import View
 from gradprobe.records.op import Kind
 
@@ -45,7 +46,8 @@ def check(view: View) -> Iterator[Draft]:
     for found in view.breaks:
         if found.kind is not Kind.CAST or found.result.differentiable:
             continue
-        if not view.total and only_selects(view, found.cut.result):
+        lost = view.total or found.cut.result in instead_of(view)
+        if not lost and only_selects(view, found.cut.result):
             continue
         yield Draft(
             of=found,

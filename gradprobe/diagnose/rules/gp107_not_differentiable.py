@@ -15,7 +15,8 @@ from collections.abc import Iterator
 
 from gradprobe.diagnose.blind_spots import suspects
 from gradprobe.diagnose.rule import Draft
-from gradprobe.diagnose.selection import only_selects
+from gradprobe.diagnose.selection import use_of
+from gradprobe.diagnose.turning import instead_of
 from gradprobe.graph.view import Break, View
 from gradprobe.records.op import Kind
 from gradprobe.records.source import Related
@@ -58,10 +59,12 @@ def check(view: View) -> Iterator[Draft]:
             continue
         # A quantised tensor holds the values themselves, in steps.
         flat = not (found.result.differentiable or found.result.dtype.startswith("q"))
-        if flat and not view.total:
-            # The derivative through a comparison or an index is zero almost everywhere: next to a
-            # path that carries gradient nothing is lost.
-            if not only_selects(view, found.cut.result):
+        beside = not view.total and found.cut.result not in instead_of(view)
+        if flat and beside:
+            # The derivative through a comparison or an index is zero almost everywhere: where it
+            # chooses or weighs what carries gradient, nothing is lost.
+            use = use_of(view, found.cut.result)
+            if use == "weighs":
                 yield Draft(
                     of=found,
                     at=found.at,
@@ -70,7 +73,8 @@ def check(view: View) -> Iterator[Draft]:
                     f"{view.leaf.name}'s gradient takes the other way",
                     fix="nothing to do unless this branch should carry gradient",
                 )
-            continue
+            if use != "joins":
+                continue
         yield Draft(
             of=found,
             at=found.at,

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradprobe.diagnose.rule import Draft
-from gradprobe.graph.holders import Missing, missing
+from gradprobe.graph.holders import Missing, is_copy, missing
 from gradprobe.graph.view import View
 from gradprobe.records.source import Related
 
@@ -74,6 +74,8 @@ def check(view: View) -> Iterator[Draft]:
 
 
 def _instead(view: View, found: Missing) -> str:
+    if found.stale is not None and is_copy(view.data, view.leaf, found.stale):
+        return f"it holds a copy of {view.leaf.name}, which gets no gradient"
     if found.stale is not None:
         return f"it holds an earlier {view.leaf.name}, which gets no gradient"
     count = found.optimizer.count

@@ -14,6 +14,7 @@ be meant to have nothing to do with one another.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from gradprobe.diagnose.rule import Draft
 from gradprobe.graph.dataflow import origins
@@ -111,7 +112,11 @@ def _used(view: View, updates: list[tuple[Moment, Life, int]]) -> bool:
         if not made_by:
             continue
         kind = ops.callee_of(op).kind
-        if kind is Kind.ALIAS or (kind is Kind.WRITE and own.issuperset(data.outputs(op))):
+        if kind is Kind.ALIAS and _replaces(view, op):
+            continue
+        # `z0.data` alone uses nothing: it is what is done with it.
+        same = kind is Kind.ALIAS or ops.callee_of(op).name == "Tensor.data"
+        if same or (kind is Kind.WRITE and own.issuperset(data.outputs(op))):
             fresh.update(dict.fromkeys(data.outputs(op), max(made_by)))
             continue
         inside = number < len(steps) and steps[number].has(op)
@@ -119,6 +124,15 @@ def _used(view: View, updates: list[tuple[Moment, Life, int]]) -> bool:
         if not inside or (steps[number].closure and min(made_by) < number):
             return True
     return False
+
+
+def _replaces(view: View, op: int) -> bool:
+    """Whether a write to shared memory left nothing of the tensor's own: `z0.data.copy_(start)`."""
+    values, (before, written) = view.trace.values, view.trace.ops.inputs_of(op)
+    source = values.at[written]
+    if source < 0 or view.trace.ops.callee_of(source).kind is not Kind.OVERWRITE:
+        return False
+    return prod(values.describe(before).shape) == prod(values.describe(written).shape)
 
 
 def _how(
