@@ -27,6 +27,7 @@ def as_meant(view: View, draft: Draft) -> Draft | None:
     return replace(
         draft,
         severity="note",
+        opened_by=None,  # a loss under the same `with` is another finding
         message=_said(view, draft, found, what),
         fix=f"nothing to do: this is how {what} works",
     )

@@ -107,7 +107,7 @@ def _severity(view: View, draft: Draft, fatal: frozenset[int]) -> Severity:
 def _key(rule: Rule, draft: Draft) -> tuple[str, ...]:
     """Repeats of one place are one finding; so are all the ops that one cause took."""
     cause = draft.opened_by
-    if cause is not None and rule.CODE in BY_CAUSE and draft.severity != "note":
+    if cause is not None and rule.CODE in BY_CAUSE:
         return rule.CODE, cause.file, str(cause.line)
     return rule.CODE, draft.at.file, str(draft.at.line)
 
