@@ -16,7 +16,7 @@ from benchmarks.breaks.operators import OPERATORS
 from benchmarks.breaks.programs import Program, catalogue
 
 SEED = 0
-SHARE = 0.35  # of the operators that fit a program, how many it gets
+SHARE = 0.25  # of the operators that fit a program, how many it gets
 
 
 @dataclass(frozen=True, slots=True)

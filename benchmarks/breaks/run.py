@@ -7,13 +7,14 @@ import contextlib
 import gc
 import io
 import linecache
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 import torch
@@ -26,6 +27,8 @@ from gradprobe.cli.second_run import SecondRun
 from gradprobe.probe import Probe
 from gradprobe.records.report import Report
 from gradprobe.target import parse, run
+
+LIMIT = 60  # seconds that a plain run may take; the healthy ones take less than one
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class Stage:
     def plain(self) -> Ended:
         with self._set_up():
             seen = _Watcher()
-            outcome = run(parse(str(self.script)), within=seen)
+            with _limited():
+                outcome = run(parse(str(self.script)), within=seen)
         return Ended(seen.grad, seen.losses, outcome.exception)
 
     def traced(self, leaf: str | None = None) -> Report:
@@ -144,6 +148,24 @@ class _Watcher(AbstractContextManager["_Watcher"]):
         if isinstance(z0, Tensor) and z0.grad is not None:
             self.grad = z0.grad.detach().clone()
         self.losses = list(names.get("losses", ()))
+
+
+class Endless(Exception):
+    """An adaptive solver may never accept a step again once its state was broken."""
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    def stop(signal_number: int, frame: FrameType | None) -> None:
+        raise Endless(f"not over after {LIMIT} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(LIMIT)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _settle() -> None:
