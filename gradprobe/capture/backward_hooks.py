@@ -39,6 +39,9 @@ def statistics(grad: Tensor) -> Tensor:
     all are finite, and 2 MiB more), and no device is waited for: that is `as_stats`, once, after
     the pass.
     """
+    if type(grad).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        # It wraps others, and each op on it would run code of the program's.
+        return torch.full((6,), math.nan)
     grad = grad.detach()
     if grad.layout is not torch.strided:
         grad = grad.to_dense()
@@ -89,7 +92,7 @@ def as_stats(
     if isinstance(numbers, Tensor):
         numbers = numbers.tolist() if arrived is None else arrived[id(numbers)]
     norm, mean, largest, smallest, zeros, nonfinite = map(float, numbers)
-    # NaN: of a tensor that wraps others, which says nothing of its numbers.
+    # NaN: of a tensor that wraps others, which is not asked for its numbers.
     count = 0 if math.isnan(nonfinite) else int(nonfinite)
     return GradStats(norm, mean, largest, smallest, zeros, count)
 

@@ -136,10 +136,6 @@ def on_host(tensors: Iterable[Tensor]) -> dict[int, list[float]]:
         for (device, _, _), same in alike.items():
             if device.type == "cuda":
                 torch.cuda.synchronize(device)  # they may come from several streams
-            rows = torch.stack([t.reshape(-1) for t in same])
-            # A tensor that wraps others, as a sharded one does, has no list of its numbers.
-            if type(rows).__torch_dispatch__ is not Tensor.__torch_dispatch__:
-                found.update((id(t), [math.nan] * t.numel()) for t in same)
-                continue
-            found.update((id(t), row) for t, row in zip(same, rows.tolist(), strict=True))
+            rows = torch.stack([t.reshape(-1) for t in same]).tolist()
+            found.update((id(t), row) for t, row in zip(same, rows, strict=True))
     return found

@@ -150,7 +150,7 @@ def named(thing: object, label: str, depth: int) -> Iterator[tuple[str, Tensor]]
     elif isinstance(thing, torch.nn.Module):
         for part in ("_parameters", "_buffers"):
             yield from named(thing.__dict__.get(part), label, 1)  # a scripted one has none
-        for key, module in thing.__dict__["_modules"].items():
+        for key, module in thing.__dict__.get("_modules", {}).items():
             yield from named(module, f"{label}.{key}", depth)
 
 
@@ -182,6 +182,10 @@ def digest(tensor: Tensor) -> str:
 def hashed(tensor: Tensor) -> str:
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor) or tensor.is_meta:
         return "no bytes"
+    if type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__:  # it wraps another
+        inner = getattr(tensor, "inner", None)
+        inner = getattr(tensor, "_local_tensor", inner)
+        return "no bytes" if inner is None else f"around {hashed(inner)}"
     # An expanded single element counts as contiguous, and cannot be viewed as bytes.
     flat = tensor.detach().reshape(-1).clone(memory_format=torch.contiguous_format)
     return hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
