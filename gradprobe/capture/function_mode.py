@@ -24,7 +24,7 @@ from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.learned import WRITES, Learned
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.op_table import WHOLE, classify, is_whole, mutated
-from gradprobe.capture.raised_ops import raised_op
+from gradprobe.capture.raised_ops import note_raised
 from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import (
     NoSubclasses,
@@ -362,12 +362,7 @@ class SeeingMode(TorchFunctionMode):
     def failed(
         self, learned: Learned, args: Any, kwargs: Any, error: RuntimeError, frame: Any
     ) -> None:
-        """Note an op that raised: which, and with what."""
-        given = (*args, *(kwargs or {}).values())
-        try:
-            self.raised.append(raised_op(self, learned.number, given, error, frame))
-        except Exception as fault:
-            self.say(f"an op that raised was not recorded: {fault!r}")
+        note_raised(self, learned.number, args, kwargs, error, frame)
 
     def forget(self, shift: Shift) -> None:
         self.stacks = {shift.op(n): w for n, w in self.stacks.items() if not shift.gone(n)}

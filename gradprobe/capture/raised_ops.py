@@ -10,7 +10,18 @@ if TYPE_CHECKING:
     from gradprobe.capture.function_mode import SeeingMode
 
 
-def raised_op(
+def note_raised(
+    mode: SeeingMode, number: int, args: Any, kwargs: Any, error: RuntimeError, frame: Any
+) -> None:
+    """Note in `mode.raised` an op that raised: which, and with what."""
+    given = (*args, *(kwargs or {}).values())
+    try:
+        mode.raised.append(_raised_op(mode, number, given, error, frame))
+    except Exception as fault:
+        mode.say(f"an op that raised was not recorded: {fault!r}")
+
+
+def _raised_op(
     mode: SeeingMode, number: int, given: tuple[Any, ...], error: Exception, frame: Any
 ) -> RaisedOp:
     """`number` is the op's callee, `given` all of its arguments."""
