@@ -37,6 +37,7 @@ from gradprobe.capture.quiet_modules import QuietModules
 from gradprobe.capture.saved_hooks import SavedHooks
 from gradprobe.capture.stage_selectors import Selector
 from gradprobe.capture.stage_watch import StageWatch
+from gradprobe.capture.unseen_code import UnseenCode
 from gradprobe.errors import UsageError
 from gradprobe.records.numerics import Numerics
 from gradprobe.records.op import REPLAYED
@@ -172,6 +173,7 @@ class Recorder:
             self.stance.begin()
         self.opaque.install(patches)
         Crossings(self.mode).install(patches)
+        UnseenCode(self.memory.strangers.unseen_code).install(patches)
         self.modules.install()
         self.optimizers.install(patches)
         self.hooks.install(patches)

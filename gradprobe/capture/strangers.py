@@ -23,23 +23,32 @@ _NOT_ASKED = (Parameter,)  # they are known as what they are wherever they are m
 class Strangers:
     """Which tensors may be the work of unseen code, and where they were first used."""
 
-    __slots__ = ("_elders", "_looked", "found", "journal")
+    __slots__ = ("_elders", "_leaves", "_looked", "_unseen_code", "found", "journal")
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.found: dict[int, int] = {}  # by value, the place of its first use
         self._elders: dict[int, weakref.ref[Tensor]] = {}
-        self._looked = 0
+        self._leaves = 0  # 1: there is one, 2: one that is no parameter and so no module's
+        self._unseen_code = False
+        self._looked = 0  # at how many leaves of these two it was looked
 
     def leaf_made(self, is_parameter: bool) -> None:
-        """A leaf came into being: what is alive now was not made from it.
+        """A leaf came into being: what is alive now was not made from it."""
+        self._leaves = max(self._leaves, 1 if is_parameter else 2)
+        if self._looked < self._leaves and self._unseen_code:
+            self._look()
 
-        Looking takes tens of milliseconds, so it is done for the first leaf, and once more for the
-        first that is no parameter and so no module's.
-        """
-        if self._looked and (is_parameter or self._looked > 1):
-            return
-        self._looked = 1 if is_parameter else 2
+    def unseen_code(self) -> None:
+        """From now on code may run that no mode sees: what is alive now, it has not made."""
+        if not self._unseen_code:
+            self._unseen_code = True
+            if self._leaves:
+                self._look()
+
+    def _look(self) -> None:
+        """Takes tens of milliseconds: so at most twice a run, and in most runs never."""
+        self._looked = self._leaves
         kinds = [Tensor, *_kinds(Tensor)]
         for thing in gc.get_referrers(*kinds):
             # `type` and not `isinstance`: that would ask proxies what they stand for.
@@ -58,6 +67,8 @@ class Strangers:
 
     def met(self, tensor: Tensor, value: int, place: int) -> None:
         """A tensor without a history, not seen before, is an op's argument."""
+        if not self._unseen_code and type(tensor) is not Tensor:
+            self.unseen_code()  # what stands in for tensors may run anything
         elder = self._elders.get(id(tensor))
         if self._looked and (elder is None or elder() is not tensor):
             self.found[value] = place

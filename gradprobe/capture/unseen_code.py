@@ -1,0 +1,76 @@
+"""What tells that code may run which no function mode sees: threads, extensions, wrapped tensors.
+
+Only then may a tensor that no op made have been made from a leaf, and only then is it worth the
+time to look which tensors were there before.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradprobe.capture.patches import Patches
+
+_SUFFIXES = tuple(EXTENSION_SUFFIXES)
+_known: dict[str, bool] = {}  # by name, whether an extension takes tensors
+
+
+class UnseenCode:
+    """Watches for it, and tells `begins` before it runs: once, or again without harm."""
+
+    def __init__(self, begins: Callable[[], None]) -> None:
+        self.begins = begins
+
+    def install(self, patches: Patches) -> None:
+        """Look at what is there already, and be told of what comes."""
+        if threading.active_count() > 1 or any(map(_takes_tensors, list(sys.modules.values()))):
+            self.begins()
+        patches.method(threading.Thread, "start", self._before)
+        patches.method(ExtensionFileLoader, "exec_module", self._loads)
+        patches.static_method(Tensor, "_make_wrapper_subclass", self._before)
+        patches.attribute(torch._C, "DisableTorchFunction", self._before)
+
+    def _before(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.begins()
+            return original(*args, **kwargs)
+
+        return call
+
+    def _loads(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def exec_module(loader: Any, module: ModuleType) -> Any:
+            result = original(loader, module)
+            if _takes_tensors(module):
+                self.begins()
+            return result
+
+        return exec_module
+
+
+def _takes_tensors(module: Any) -> bool:
+    """Whether a module is a compiled one, not torch's, whose functions' signatures name tensors."""
+    names = getattr(module, "__dict__", None)
+    file = names.get("__file__") if isinstance(names, dict) else None
+    if not isinstance(file, str) or not file.endswith(_SUFFIXES):
+        return False
+    name = str(names.get("__name__")) if names else ""
+    if name not in _known:
+        own = name.partition(".")[0] == "torch"
+        _known[name] = not own and any(map(_names_a_tensor, list(names.values()) if names else []))
+    return _known[name]
+
+
+def _names_a_tensor(thing: Any) -> bool:
+    """As pybind11 writes it: `forward(arg0: torch.Tensor) -> torch.Tensor`."""
+    said = getattr(thing, "__doc__", None) if callable(thing) else None
+    return isinstance(said, str) and ("torch.Tensor" in said or "at::Tensor" in said)
