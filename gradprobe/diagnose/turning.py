@@ -65,7 +65,9 @@ def instead_of(view: View) -> frozenset[int]:
     """
     if not view.zero or not measured(view):
         return frozenset()
-    return detours(view.data, view.flow, {turn.node.op for turn in ended(view)})
+    # What a write gives zeros to is what stood there before: what it writes goes by all the same.
+    closed = {turn.node.op for turn in ended(view) if kind_of(turn) != "copyslices"}
+    return detours(view.data, view.flow, closed)
 
 
 def measured(view: View) -> bool:

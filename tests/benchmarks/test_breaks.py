@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from benchmarks.breaks.programs.res import programs as res
 from benchmarks.breaks.run import Ended
 from benchmarks.breaks.score import Line, Score, false_alarm, score
 from benchmarks.breaks.sites import VALUE_KINDS, sites_of, watched
-from benchmarks.breaks.table import Cell, broken_bounds, markdown, result_of
+from benchmarks.breaks.table import PAGE, RESULT, Cell, broken_bounds, markdown, result_of
 from benchmarks.breaks.truth import truth_of
 from tests.traced import trace
 
@@ -228,3 +229,11 @@ def test_a_break_is_found_on_its_line(name: str, operator: str, tmp_path: Path) 
 def test_a_healthy_program_is_left_in_peace(tmp_path: Path) -> None:
     program: Program = PROGRAMS["res/2mid-from_z0"]
     assert Workbench(program, seed=0, folder=tmp_path).alarm() is None
+
+
+def test_the_page_holds_the_stored_result() -> None:
+    result = json.loads(RESULT.read_text(encoding="utf-8"))
+    assert markdown(result) in PAGE.read_text(encoding="utf-8")
+    assert result["total"]["mutants"] >= 500
+    assert result["healthy"]["runs"] >= 60
+    assert not result["unfit"]

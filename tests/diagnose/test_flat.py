@@ -97,3 +97,17 @@ x = solution[1]
     assert [f.code for f in found.report.findings] == ["GP304"]
     assert found.is_at(found.first.at, "GP304")
     assert found.first.severity == "error"
+
+
+def test_a_cut_before_a_write_into_a_part_is_what_lost_the_gradient(tmp_path: Path) -> None:
+    body = """
+solution = torch.empty(2, 4, 3)
+solution[0] = x
+y = (x * 0.5).detach()  # <- GP101
+solution[1] = y
+x = solution[1]
+"""
+    found = run(tmp_path, body)
+    assert found.report.verdict == "zero"
+    assert (found.first.code, found.first.severity) == ("GP101", "error")
+    assert found.is_at(found.first.at, "GP101")
