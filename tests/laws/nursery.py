@@ -75,11 +75,14 @@ def in_child(request: dict[str, Any]) -> dict[str, Any]:
         child = os.fork()
         if child == 0:
             status = 1
+            os.setsid()
             try:
                 status = deliver(request, *places)
             finally:
                 os._exit(status)
         _, status = os.waitpid(child, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # a process that the program left behind
         answer, out, err = places
         texts = {
             "stdout": out.read_text(errors="replace") if out.exists() else "",
