@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from gradprobe.diagnose.rules import RULES
 from gradprobe.errors import UnknownName
 from gradprobe.records.report import Finding
-from gradprobe.records.source import Frame, Remark
+from gradprobe.records.source import INSTALLED, Frame, Remark
 
 EXAMPLE = "# gradprobe: allow GP101 -- the reason"
 _FORM = re.compile(r"allow\s+([^\s,]+(?:\s*,\s*[^\s,]+)*)\s*(?:--\s*(.*))?", re.DOTALL)
-_INSTALLED = ("/site-packages/", "/dist-packages/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def stale(
     """A sentence for each that accepted nothing, in a file of the user's that `ran`."""
     for comment in comments:
         file = comment.remark.file
-        if file not in ran or any(part in file for part in _INSTALLED):
+        if file not in ran or any(part in file for part in INSTALLED):
             continue
         if not comment.accepts(findings):
             yield (

@@ -10,8 +10,6 @@ from gradprobe.graph.view import Break, View
 from gradprobe.records.op import GRAD_OFF
 from gradprobe.records.trace import Region
 
-_LIBRARIES = ("/site-packages/", "/dist-packages/")
-
 
 def drafts(view: View, inference: bool) -> Iterator[Draft]:
     """A draft for each break that happened with recording off, by the given mode."""
@@ -74,7 +72,7 @@ def _step_control(view: View, found: Break) -> bool:
     a variance of one image, kept as (1, 1), is none.
     """
     opened = found.region.opened_by if found.region else None
-    if view.total or opened is None or not any(part in opened.file for part in _LIBRARIES):
+    if view.total or opened is None or not opened.installed:
         return False
     waiting, seen = [found.cut.result], set()
     while waiting:

@@ -16,10 +16,9 @@ from tempfile import NamedTemporaryFile
 
 from gradprobe.errors import CannotRead, CannotWrite
 from gradprobe.records.report import BY_CAUSE, SEVERITIES, Finding, Severity
-from gradprobe.records.source import Frame
+from gradprobe.records.source import INSTALLED, Frame
 
 SCHEMA = "gradprobe.baseline/1"
-_INSTALLED = ("/site-packages/", "/dist-packages/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ class Baseline:
 
     def _named(self, file: str) -> str:
         plain = file.replace(os.sep, "/")
-        for part in _INSTALLED:
+        for part in INSTALLED:
             if part in plain:
                 return plain.rpartition(part)[2]
         if not os.path.isabs(file):  # no file: `<string>`

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+INSTALLED: Final = ("/site-packages/", "/dist-packages/")  # folders of installed packages
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Frame:
     @property
     def installed(self) -> bool:
         """Whether the file belongs to an installed package rather than to the user."""
-        return "/site-packages/" in self.file or "/dist-packages/" in self.file
+        return any(part in self.file for part in INSTALLED)
 
     @property
     def expression(self) -> str:

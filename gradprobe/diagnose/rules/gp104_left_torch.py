@@ -16,6 +16,7 @@ Do the computation with torch functions (`torch.clamp` for `np.clip`, a tensor `
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gradprobe.diagnose.rule import Draft
 from gradprobe.diagnose.selection import only_selects
@@ -66,7 +67,8 @@ def check(view: View) -> Iterator[Draft]:
             exit = view.trace.exits[returned.exit]
             if _may_be_chance(view, exit, returned) or _chooses(view, returned):
                 continue
-            yield _draft(view, found, exit, returned)
+            draft = _draft(view, found, exit, returned)
+            yield _of_step_size(view, draft) if _sets_step_size(view, exit, returned) else draft
             continue
         # `x.detach().numpy()`: the detach is only there so that torch allows the exit.
         for exit in _exits_at(view, found):
@@ -107,6 +109,31 @@ def _chooses(view: View, returned: Reentry) -> bool:
     """Integers came back, and are an index into what carries gradient."""
     flat = not view.trace.values.describe(returned.value).differentiable
     return flat and not view.total and only_selects(view, returned.value)
+
+
+def _sets_step_size(view: View, exit: Exit, returned: Reentry) -> bool:
+    """A library's adaptive solver computed its next step of a number that left torch.
+
+    That number meets other numbers first, such as the time. `x * number` is no choice of a step.
+    """
+    at = view.place_of(exit.op)
+    if view.total or returned.same or at is None or not at.installed:
+        return False
+    values = view.trace.values
+    if values.describe(exit.value).shape or values.describe(returned.value).shape:
+        return False
+    made = [v for op in view.users(returned.value) for v in view.data.outputs(op)]
+    return bool(made) and not any(values.describe(v).shape for v in made)
+
+
+def _of_step_size(view: View, draft: Draft) -> Draft:
+    return replace(
+        draft,
+        severity="note",
+        message="a solver chose its step size by a number that left torch: "
+        f"{view.leaf.name}'s gradient treats the step size as a constant",
+        fix="nothing to do unless the step size itself should be differentiated",
+    )
 
 
 def _return_of(view: View, exit: Exit) -> Reentry | None:
