@@ -30,6 +30,8 @@ is_grad_enabled: Callable[[], bool] = torch._C.is_grad_enabled
 
 # While this is on, reading a tensor subclass's attributes does not call its `__torch_function__`.
 NoSubclasses: Any = torch._C.DisableTorchFunctionSubclass
+# The same of all function modes too; held, because the program's own use of it is watched.
+_NoFunctions: Any = torch._C.DisableTorchFunction
 # Whether a tensor belongs to a running `torch.func` transform (grad, vmap, jacrev).
 in_transform: Callable[[Any], bool] = torch._C._functorch.is_functorch_wrapped_tensor
 
@@ -37,7 +39,7 @@ in_transform: Callable[[Any], bool] = torch._C._functorch.is_functorch_wrapped_t
 @contextmanager
 def aside() -> Iterator[None]:
     """What torch does inside is not the program's: no mode of ours or of the program sees it."""
-    with torch._C.DisableTorchFunction():
+    with _NoFunctions():
         if torch._C._len_torch_dispatch_stack():
             with _disable_current_modes():
                 yield
