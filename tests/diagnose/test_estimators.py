@@ -18,8 +18,9 @@ z0 = torch.randn(4, 3, requires_grad=True)
 codes = torch.randn(16, 3)
 x = z0 * 2.0
 soft = x.softmax(-1)
-hard = F.one_hot(soft.argmax(-1), 3).float()
 """
+# The choice itself has a note too: it stands in the sum in its own right.
+HARD = "hard = F.one_hot(soft.argmax(-1), 3).float()  # <- GP107\n"
 END = """
 loss = (y * y + y).sum()
 loss.backward()
@@ -39,9 +40,9 @@ ESTIMATORS = {
         "codes.requires_grad_()\nq = codes[torch.cdist(x, codes).argmin(1)]\n"
         "y = q + (x - x.detach())  # <- GP101"
     ),
-    "of a hard choice": "y = soft + (hard - soft).detach()  # <- GP101",
-    "as gumbel_softmax writes it": "y = hard - soft.detach() + soft  # <- GP101",
-    "the soft part before": "y = hard + soft - soft.detach()  # <- GP101",
+    "of a hard choice": HARD + "y = soft + (hard - soft).detach()  # <- GP101",
+    "as gumbel_softmax writes it": HARD + "y = hard - soft.detach() + soft  # <- GP101",
+    "the soft part before": HARD + "y = hard + soft - soft.detach()  # <- GP101",
     "with where": (
         "bit = torch.where(soft > 0.5, 1.0, 0.0)\ny = soft + (bit - soft).detach()  # <- GP101"
     ),
@@ -95,7 +96,7 @@ BREAKS = {
     "the hard part alone": "y = codes[torch.cdist(x, codes).argmin(1)]  # <- GP107",
     "of another tensor": "other = z0 * 3.0\ny = other + (x.round() - x).detach()  # <- GP101",
     "scaled": "y = x + 0.5 * (x.round() - x).detach()  # <- GP101",
-    "of the same sign": "y = x + (x + hard).detach()  # <- GP101",
+    "of the same sign": HARD + "y = x + (x + hard).detach()  # <- GP101",
     "used elsewhere too": (
         "offset = (x.round() - x).detach()  # <- GP101\ny = (x + offset) * offset.abs().mean()"
     ),
