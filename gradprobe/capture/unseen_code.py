@@ -20,7 +20,9 @@ from torch import Tensor
 from gradprobe.capture.patches import Patches
 
 _SUFFIXES = tuple(EXTENSION_SUFFIXES)
-_known: dict[str, bool] = {}  # by name, whether an extension takes tensors
+# By name the modules that were looked at, and those of them that take tensors: there are thousands.
+_seen: set[str] = set()
+_found: set[str] = set()
 
 
 class UnseenCode:
@@ -31,7 +33,7 @@ class UnseenCode:
 
     def install(self, patches: Patches) -> None:
         """Look at what is there already, and be told of what comes."""
-        if threading.active_count() > 1 or any(map(_takes_tensors, list(sys.modules.values()))):
+        if threading.active_count() > 1 or _extension_is_loaded():
             self.begins()
         patches.method(threading.Thread, "start", self._before)
         patches.method(ExtensionFileLoader, "exec_module", self._loads)
@@ -57,17 +59,22 @@ class UnseenCode:
         return exec_module
 
 
+def _extension_is_loaded() -> bool:
+    new = sys.modules.keys() - _seen
+    _seen.update(new)
+    _found.update(name for name in new if _takes_tensors(sys.modules.get(name)))
+    return any(name in sys.modules for name in _found)
+
+
 def _takes_tensors(module: Any) -> bool:
     """Whether a module is a compiled one, not torch's, whose functions' signatures name tensors."""
     names = getattr(module, "__dict__", None)
     file = names.get("__file__") if isinstance(names, dict) else None
-    if not isinstance(file, str) or not file.endswith(_SUFFIXES):
+    if not names or not isinstance(file, str) or not file.endswith(_SUFFIXES):
         return False
-    name = str(names.get("__name__")) if names else ""
-    if name not in _known:
-        own = name.partition(".")[0] == "torch"
-        _known[name] = not own and any(map(_names_a_tensor, list(names.values()) if names else []))
-    return _known[name]
+    if str(names.get("__name__")).partition(".")[0] == "torch":
+        return False
+    return any(map(_names_a_tensor, list(names.values())))
 
 
 def _names_a_tensor(thing: Any) -> bool:

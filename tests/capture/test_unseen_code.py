@@ -100,7 +100,8 @@ def test_an_extension_counts_whose_functions_take_tensors(
     module = ModuleType(name)
     module.__file__ = f"/somewhere/{name}.so"
     module.call = function  # type: ignore[attr-defined]
-    monkeypatch.setattr(unseen_code, "_known", {})
+    monkeypatch.setattr(unseen_code, "_seen", set())
+    monkeypatch.setattr(unseen_code, "_found", set())
     monkeypatch.setitem(sys.modules, name, module)
     began: list[bool] = []
     patches = Patches()

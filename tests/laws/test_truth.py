@@ -133,7 +133,7 @@ def test_all_of_a_healthy_program_was_seen(nursery: Nursery, case: Case) -> None
     report, truth = trace(nursery, case)
     complete = {leaf["name"]: leaf["layers"]["complete"] for leaf in report["leaves"]}
     assert complete[truth["target"]]["answer"] == truth.get("complete", "yes"), complete
-    assert bool(report["unseen"]) == truth.get("unseen", False), report["unseen"]
+    assert bool(report["unseen"]) == bool(truth.get("unseen", False)), report["unseen"]
 
 
 @named([case for case in judged() if case.name in LATER])
