@@ -18,7 +18,7 @@ Why = Literal["stranger", "unfilled", "inside"]
 _EMPTY = frozenset(
     ("empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided")
 )
-_HANDS_ON = (Kind.VIEW, Kind.CAST)
+_HANDS_ON = (Kind.VIEW, Kind.CAST, Kind.PARAMETER)
 _FILLS = (Kind.WRITE, Kind.OVERWRITE, Kind.ALIAS, Kind.FUNCTION, Kind.UNSEEN)
 
 
