@@ -1,4 +1,4 @@
-"""What tells that code may run which no function mode sees: threads, extensions, wrapped tensors.
+"""What tells that code may run which no function mode sees: threads, extensions, other processes.
 
 Only then may a tensor that no op made have been made from a leaf, and only then is it worth the
 time to look which tensors were there before.
@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from gradprobe.capture.patches import Patches
@@ -35,6 +36,10 @@ class UnseenCode:
         """Look at what is there already, and be told of what comes."""
         if threading.active_count() > 1 or _extension_is_loaded():
             self.begins()
+        if dist.is_available():  # a DTensor wraps its local tensor in C++
+            if dist.is_initialized():
+                self.begins()
+            patches.attribute(dist, "init_process_group", self._before)
         patches.method(threading.Thread, "start", self._before)
         patches.method(ExtensionFileLoader, "exec_module", self._loads)
         patches.static_method(Tensor, "_make_wrapper_subclass", self._before)
