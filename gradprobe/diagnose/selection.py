@@ -29,25 +29,34 @@ def only_selects(view: View, value: int) -> bool:
     """Whether `value`, or what is computed from it, reaches the root only as an index or a mask.
 
     `x[order]` or `torch.where(mask, a, b)` pass the gradient of what was chosen, and the choice
-    itself has derivative zero almost everywhere: nothing is lost there.
+    itself has derivative zero almost everywhere: nothing is lost there. Of a value whose uses were
+    not seen, such as one inside a checkpoint, nothing is known.
     """
-    return use_of(view, value) == "selects"
+    use, was_seen = _use(view, value)
+    return was_seen and use == "selects"
 
 
 def use_of(view: View, value: int) -> Use:
     """How `value`, which carries no gradient, takes part in the root; the strongest of its uses."""
+    return _use(view, value)[0]
+
+
+def _use(view: View, value: int) -> tuple[Use, bool]:
+    """The strongest use, and whether any choice by the value was seen."""
+    chose = False
     trace = view.trace
     found: Use = "selects"
     waiting, seen = [value], {value}
     while waiting:
         current = waiting.pop()
         if current in view.flow.roots:
-            return "joins"
+            return "joins", chose
         for op in view.users(current):
             callee = trace.ops.callee_of(op)
             name = callee.name.rsplit(".", 1)[-1].removesuffix("_")
             chooses = callee.kind in (Kind.SELECT, Kind.WRITE) and name != _NO_CHOICE
             if chooses and not trace.values.describe(current).differentiable:
+                chose = True
                 continue
             if name in _MULTIPLYING and _takes_another(view, op, seen):
                 found = "weighs"
@@ -57,12 +66,12 @@ def use_of(view: View, value: int) -> Use:
                     continue
                 if result in view.flow.connected:  # by another operand
                     if name in _JOINING:
-                        return "joins"
+                        return "joins", chose
                     found = "weighs"
                 elif result not in seen:
                     seen.add(result)
                     waiting.append(result)
-    return found
+    return found, chose
 
 
 def _takes_another(view: View, op: int, own: Collection[int]) -> bool:
