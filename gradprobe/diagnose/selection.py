@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from math import prod
 from typing import Literal
 
@@ -51,6 +51,10 @@ def _use(view: View, value: int) -> tuple[Use, bool]:
         current = waiting.pop()
         if current in view.flow.roots:
             return "joins", chose
+        for back in _came_back(view, current):
+            if back not in seen:
+                seen.add(back)
+                waiting.append(back)
         for op in view.users(current):
             callee = trace.ops.callee_of(op)
             name = callee.name.rsplit(".", 1)[-1].removesuffix("_")
@@ -72,6 +76,13 @@ def _use(view: View, value: int) -> tuple[Use, bool]:
                     seen.add(result)
                     waiting.append(result)
     return found, chose
+
+
+def _came_back(view: View, value: int) -> Iterator[int]:
+    """What may have been made outside torch from a value that left it."""
+    for result, returned in view.data.suspected.items():
+        if result in view.flow.between and view.trace.exits[returned.exit].value == value:
+            yield result
 
 
 def _takes_another(view: View, op: int, own: Collection[int]) -> bool:

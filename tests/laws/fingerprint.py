@@ -133,7 +133,9 @@ class Witness:
             return
         self.returns += 1
         label = f"{self.returns} {code.co_qualname}"
-        self.seen += named(frame.f_locals, label, DEPTH)
+        # By name: a profile function has the interpreter keep a copy of a frame's variables, whose
+        # order tells when the copy was made, and not what the program did.
+        self.seen += named(dict(sorted(frame.f_locals.items())), label, DEPTH)
         self.seen += named(argument, f"{label} returns", DEPTH)
 
 
