@@ -42,10 +42,15 @@ TINY_ROUNDS = 8
     type=click.IntRange(min=1),
     help="threads torch may use",
 )
+@click.option("--device", default="cpu", show_default=True, help="where the tensors are: cuda ...")
+@click.option("--width", type=click.IntRange(min=4), help="the UNet's channels; a multiple of 4")
 @click.option("--small", is_flag=True, help="a run of a second, to see that it works")
 @click.option("--save", "save_to", is_flag=True, help=f"write {LATEST.parent.name}/{LATEST.name}")
-def main(rounds: int, threads: int, small: bool, save_to: bool) -> None:
-    size = SMALL if small else FULL
+def main(
+    rounds: int, threads: int, device: str, width: int | None, small: bool, save_to: bool
+) -> None:
+    size = replace(SMALL if small else FULL, device=device)
+    size = size if width is None else replace(size, width=width)
     torch.set_num_threads(threads)
     euler, parameters = euler_over_unet(size)
     long, _ = euler_over_unet(replace(size, steps=size.long_steps))
@@ -53,7 +58,7 @@ def main(rounds: int, threads: int, small: bool, save_to: bool) -> None:
     console = Console(width=None if Console().is_terminal else 80, highlight=False)
     console.print(
         f"torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}, "
-        f"{threads} threads, {rounds} interleaved rounds\n"
+        f"{device}, {threads} threads, {rounds} interleaved rounds\n"
         f"UNet: {parameters / 1e6:.3g} M parameters, 1x4x{size.side}x{size.side}, "
         f"{size.steps} Euler steps, forward and backward\n"
         f"tiny ops: {size.tiny_ops} over 1x2x2x8x8, forward\n"
@@ -75,6 +80,7 @@ def main(rounds: int, threads: int, small: bool, save_to: bool) -> None:
             "torch": torch.__version__,
             "python": platform.python_version(),
             "machine": platform.machine(),
+            "device": device,
             "threads": threads,
             "rounds": rounds,
             "parameters": parameters,

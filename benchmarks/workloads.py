@@ -62,13 +62,14 @@ class UNet(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is run. `side` is the latents' height and width."""
+    """How much is run, and where. `side` is the latents' height and width."""
 
     width: int = 48
     side: int = 64
     steps: int = 10
     tiny_ops: int = 6_000
     long_steps: int = 50
+    device: str = "cpu"
 
 
 FULL = Size()
@@ -78,9 +79,9 @@ SMALL = Size(width=8, side=8, steps=2, tiny_ops=60, long_steps=3)
 def euler_over_unet(size: Size) -> tuple[Callable[[], Tensor], int]:
     """A run of `size.steps` Euler steps, forward and backward, and the UNet's parameter count."""
     torch.manual_seed(0)
-    unet = UNet(width=size.width).requires_grad_(False)
-    sigmas = torch.linspace(5.0, 0.5, size.steps + 1)
-    start = torch.randn(1, 4, size.side, size.side)
+    unet = UNet(width=size.width).requires_grad_(False).to(size.device)
+    sigmas = torch.linspace(5.0, 0.5, size.steps + 1, device=size.device)
+    start = torch.randn(1, 4, size.side, size.side, device=size.device)
 
     def run() -> Tensor:
         z0 = start.clone().requires_grad_()
@@ -90,6 +91,7 @@ def euler_over_unet(size: Size) -> tuple[Callable[[], Tensor], int]:
             x = x + (x - denoised) / sigma * (following - sigma)
         loss = x.square().mean()
         torch.autograd.backward(loss)
+        _finish(size.device)
         return loss
 
     return run, sum(p.numel() for p in unet.parameters())
@@ -98,7 +100,7 @@ def euler_over_unet(size: Size) -> tuple[Callable[[], Tensor], int]:
 def chain_of_tiny_ops(size: Size) -> Callable[[], Tensor]:
     """A forward run of `size.tiny_ops` ops over a 1x2x2x8x8 tensor: all overhead, no arithmetic."""
     torch.manual_seed(0)
-    start = torch.randn(1, 2, 2, 8, 8)
+    start = torch.randn(1, 2, 2, 8, 8, device=size.device)
 
     def run() -> Tensor:
         z0 = start.clone().requires_grad_()
@@ -106,6 +108,13 @@ def chain_of_tiny_ops(size: Size) -> Callable[[], Tensor]:
         for _ in range(size.tiny_ops // 2):
             x = x * 0.7
             x = x + 0.1
+        _finish(size.device)
         return x
 
     return run
+
+
+def _finish(device: str) -> None:
+    """Wait for what a device was given to do, so that its time is part of the run's."""
+    if device != "cpu":
+        torch.accelerator.synchronize()

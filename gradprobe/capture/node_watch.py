@@ -19,7 +19,7 @@ from gradprobe.capture.journal import Journal
 from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import aside, sequence_number
 from gradprobe.capture.value_stats import on_host
-from gradprobe.capture.witnesses import magnitude, witness
+from gradprobe.capture.witnesses import largest, magnitude, witness
 from gradprobe.records.numerics import NOWHERE, NodeNumbers, NodeRun, Witness, leaf_target
 
 _BOUND = 30_000  # nodes of a pass: torch 2.13 crashes past some 45 000 (see graph_walk)
@@ -172,7 +172,8 @@ def _arrive(nodes: Sequence[_Node], numbers: Mapping[int, list[float]]) -> None:
     """Fill in what the devices held."""
     for one in nodes:
         for edge, held in one.pending:
-            number = numbers[id(held)][0]
+            low, high = numbers[id(held)]
+            number = largest(low, high)
             if edge >= 0:
                 one.went[edge] = number
             else:

@@ -92,7 +92,7 @@ def _extent(x: Tensor) -> Extent | Tensor | None:
     low, high = torch.aminmax(x.detach())
     if torch_internals.at_hand(x):
         return Extent(low.item(), high.item())
-    return torch.stack((low, high)).to(torch.float32)
+    return torch.stack((low, high))
 
 
 def numbers_in(frame: FrameType | None) -> dict[str, float]:

@@ -22,7 +22,8 @@ _WIDEST = 1 << 26  # elements of a saved tensor that are looked at
 
 
 def magnitude(grad: Tensor) -> float | Tensor | None:
-    """The largest absolute value, NaN if there is one; on another device still a tensor of one.
+    """The largest absolute value, NaN if there is one; what another device holds, as a tensor of
+    its two ends, which `largest` makes one when they are on the host.
 
     None where it cannot be computed: a meta or fake tensor, one of a running transform.
     """
@@ -37,12 +38,12 @@ def magnitude(grad: Tensor) -> float | Tensor | None:
         grad = torch.view_as_real(grad.resolve_conj())
     low, high = torch.aminmax(grad)
     if torch_internals.at_hand(grad):
-        return _largest(low.item(), high.item())
-    wide = torch.float32 if grad.device.type == "mps" else torch.float64
-    return torch.maximum(low.to(wide).abs(), high.to(wide).abs())
+        return largest(low.item(), high.item())
+    return torch.stack((low, high))
 
 
-def _largest(low: float, high: float) -> float:
+def largest(low: float, high: float) -> float:
+    """The largest absolute value of what lies between two ends, NaN if one is."""
     return math.nan if math.isnan(low) or math.isnan(high) else max(abs(low), abs(high))
 
 
