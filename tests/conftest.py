@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+
+# A worker of pytest-xdist has a core to itself, and so has each program that a test starts: more
+# threads only wait for each other. Read by torch when it is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 class Golden(Protocol):

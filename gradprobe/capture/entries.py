@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Iterable
+from functools import lru_cache
 from types import CodeType, FrameType
 
 from gradprobe.capture.call_stack import CallStack
@@ -95,10 +96,12 @@ def name_at(code: CodeType, lasti: int) -> str | None:
     return _callee(code, lasti)[0]
 
 
+@lru_cache(maxsize=1024)
 def _callee(code: CodeType, lasti: int) -> tuple[str | None, bool]:
     """The name by which the call at `lasti` names what it calls; whether that is a variable.
 
-    It is what the instructions load that begin where the call's expression begins.
+    It is what the instructions load that begin where the call's expression begins. Kept, since a
+    loop asks at each of its backward passes.
     """
     positions = list(code.co_positions())
     start = positions[lasti // 2][0], positions[lasti // 2][2]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
+from gradprobe.graph.flow import feeding_of
 from gradprobe.graph.view import View
 from gradprobe.records.op import Kind
 from gradprobe.records.source import Frame
@@ -24,16 +26,30 @@ class Lookalike:
 def lookalike(view: View) -> Lookalike | None:
     """The likeliest such tensor: drawn rather than met from elsewhere, and far from the root.
 
-    What a sampler starts from is many ops away from the loss; its target, often of the same shape
-    and drawn as well, is one or two. The noise of its steps may be as far: it is drawn later.
+    What a sampler starts from feeds the first call of its network; the noise of its steps does not.
+    It is many ops away from the loss; its target, often of the same shape and drawn as well, is one
+    or two.
     """
     distance = _distances(view)
+    first = _feeding_the_network(view)
     for bits in (RANDOM, MET):
         found = [value for value in sorted(view.flow.feeding) if _is_alike(view, value, bits)]
+        found = [value for value in found if value in first] or found
         if found:
             far = _FAR * max(distance.get(value, 0) for value in found)
             return _told(view, next(v for v in found if distance.get(v, 0) >= far))
     return None
+
+
+def _feeding_the_network(view: View) -> set[int]:
+    """What feeds the first call of a module that is called again; nothing if there is none."""
+    calls = view.trace.calls
+    times = Counter(call.module for call in calls)
+    again = [call for call in calls if times[call.module] > 1]
+    if not again:
+        return set()
+    first = min(again, key=lambda call: (call.from_op, call.depth))
+    return feeding_of(view.data, frozenset(), first.inputs)[0]
 
 
 def _is_alike(view: View, value: int, bits: int) -> bool:

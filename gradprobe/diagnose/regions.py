@@ -69,10 +69,18 @@ def _step_control(view: View, found: Break) -> bool:
 
     Adaptive solvers estimate their step from norms of the state. The derivative through that
     estimate is no part of the solution's gradient, so it is no loss. A step size has no dimensions:
-    a variance of one image, kept as (1, 1), is none.
+    a variance of one image, kept as (1, 1), is none. Where no gradient arrives at all, it is none
+    either unless something else is to blame for that.
     """
+    if not _is_one_number(view, found):
+        return False
+    return not view.total or any(not _is_one_number(view, other) for other in view.breaks)
+
+
+def _is_one_number(view: View, found: Break) -> bool:
+    """Whether a library had switched recording off, and only numbers without dimensions left."""
     opened = found.region.opened_by if found.region else None
-    if view.total or opened is None or not opened.installed:
+    if opened is None or not opened.installed:
         return False
     waiting, seen = [found.cut.result], set()
     while waiting:

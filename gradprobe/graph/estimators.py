@@ -130,6 +130,8 @@ def _sum(view: View, value: int, of: int, start: int, up: int) -> Estimator | No
     for through in cancelled:
         if any(through in other.cancelled() and other.beside(through) for other in others):
             continue
+        if _is_a_state(view, start, value, through):
+            return None
         beside = terms.beside(through)
         beside = beside or any(_name(view, op) in _LINEAR for op in view.users(value))
         how: How = "estimator" if beside else "difference"
@@ -149,6 +151,21 @@ def _sum(view: View, value: int, of: int, start: int, up: int) -> Estimator | No
                 if around is None:
                     return None
     return around
+
+
+def _is_a_state(view: View, start: int, met: int, through: int) -> bool:
+    """Whether what lost its gradient is `through` and more, and is taken off it elsewhere.
+
+    `x - (x - q).detach()` is an estimator turned round. A step's `denoised = x - sigma * noise`,
+    detached, and `(x - denoised) / sigma` some lines later is the same sum, and an accident.
+    """
+    terms = _terms(view, start)
+    if terms.dead[through] <= 0 or not terms.beside(through):
+        return False
+    lost, joined = (view.place_of(view.data.producer[value]) for value in (start, met))
+    if lost is None or joined is None:
+        return False
+    return lost.file != joined.file or not joined.line <= lost.line <= joined.end_line
 
 
 def _terms(view: View, total: int) -> _Terms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,6 +15,12 @@ from benchmarks.interleave import Timings, interleave
 from benchmarks.memory import kept_bytes
 from benchmarks.results import Row
 from benchmarks.workloads import FULL, SMALL, chain_of_tiny_ops, euler_over_unet
+
+
+@pytest.fixture(autouse=True)
+def _without_collections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a process full of tests a collection before each run takes most of the time."""
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)
 
 
 def test_every_arm_runs_once_a_round_and_each_goes_first_in_turn() -> None:

@@ -28,6 +28,8 @@ loss.backward()
 
 ESTIMATORS = {
     "the offset detached": "y = x + (x.round() - x).detach()  # <- GP101",
+    "the offset on a line of its own": "d = (x.round() - x).detach()  # <- GP101\ny = x + d",
+    "turned round on two lines": "y = (x\n  - (x - x.round()).detach())  # <- GP101",
     "the offset first": "y = (x.round() - x).detach() + x  # <- GP101",
     "with .data": "y = x + (x.round() - x).data  # <- GP101",
     "added in place": "y = x.clone()\ny += (x.round() - x).detach()  # <- GP101",
@@ -101,6 +103,9 @@ BREAKS = {
         "offset = (x.round() - x).detach()  # <- GP101\ny = (x + offset) * offset.abs().mean()"
     ),
     "a step from x": ("ahead = x + 0.1 * x.sin()\ny = x + (ahead - x).detach()  # <- GP101"),
+    "what a step computes, detached": (
+        "denoised = (x - 0.5 * x.sin()).detach()  # <- GP101\ny = x + (x - denoised) / 2.0"
+    ),
     "momentum": "ahead = x + z0\ny = ahead + (ahead - x).detach()  # <- GP101",
     "over a statistic": "y = x / x.detach().norm()  # <- GP101",
     "under itself": "y = x.detach() / x.sigmoid()  # <- GP101",

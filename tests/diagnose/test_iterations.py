@@ -6,6 +6,7 @@ import gc
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -134,22 +135,36 @@ def unet() -> Any:
     ).requires_grad_(False)
 
 
+class Convolution(torch.nn.Module):
+    """A denoiser of one layer, called as diffusers' networks are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = torch.nn.Conv2d(1, 1, 3, padding=1).requires_grad_(False)
+
+    def forward(self, x: Tensor, t: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(sample=self.layer(x).tanh())
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers' own
 @pytest.mark.parametrize(
     ("scheduler", "update", "turns", "fails_from"),
     [
         (DDIMScheduler, None, 200, None),
-        (DPMSolverMultistepScheduler, None, 40, None),
-        (DDIMScheduler, by_hand, 40, None),
-        (DDIMScheduler, by_data, 40, None),
-        (DDIMScheduler, None, 60, 21),
+        (DPMSolverMultistepScheduler, None, 25, None),
+        (DDIMScheduler, by_hand, 25, None),
+        (DDIMScheduler, by_data, 25, None),
+        (DDIMScheduler, None, 40, 21),
     ],
 )
 def test_memory_is_flat_after_five_iterations(
     scheduler: Any, update: Update | None, turns: int, fails_from: int | None
 ) -> None:
     """With an average of outputs, a list of losses and a scheduler that all live on."""
-    net, solver = unet(), scheduler(num_train_timesteps=50)
+    # The allocations of 200 turns are dear to follow: a small network there.
+    net = Convolution() if turns == 200 else unet()
+    solver = scheduler(num_train_timesteps=50)
     solver.set_timesteps(2)
     z0 = torch.randn(1, 1, 8, 8, requires_grad=True)
     optimizer = torch.optim.Adam([z0], lr=0.01)

@@ -1,7 +1,11 @@
-"""Runs of the cases, in children of one warm process, each made once in a session."""
+"""Runs of the cases, in children of a warm process, each made once in a session.
+
+The workers of pytest-xdist each have a warm process, and share the answers in a folder.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -16,9 +20,13 @@ from tests.laws.cases import ROOT, Case
 
 
 class Nursery:
-    """The warm process. `run(case, mode)` returns what nursery.py answers."""
+    """The warm process. `run(case, mode)` returns what nursery.py answers.
 
-    def __init__(self) -> None:
+    `shared` is a folder for the answers, in which those of other warm processes are found too.
+    """
+
+    def __init__(self, shared: Path) -> None:
+        self.shared = shared
         self.process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("nursery.py"))],
             stdin=subprocess.PIPE,
@@ -46,22 +54,36 @@ class Nursery:
                 "mode": mode,
                 "truth": case.truth or {},
             }
-            assert self.process.stdin is not None
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-            self.answers[case.name, mode] = json.loads(self._line())
+            self.answers[case.name, mode] = json.loads(self._answer(json.dumps(request)))
         answer = self.answers[case.name, mode]
         if "failed" in answer:
             pytest.fail(f"{case.name} ({mode}): {answer['failed']}\n{answer['stderr'][-3000:]}")
         return answer
+
+    def _answer(self, request: str) -> str:
+        """What was answered to the same request before, by whichever warm process, or is now."""
+        kept = self.shared / hashlib.sha256(request.encode()).hexdigest()
+        if not kept.exists():
+            assert self.process.stdin is not None
+            self.process.stdin.write(request + "\n")
+            self.process.stdin.flush()
+            written = kept.with_suffix(f".{os.getpid()}")
+            written.write_text(self._line(), encoding="utf-8")
+            written.replace(kept)  # whole or not at all, for whoever looks meanwhile
+        return kept.read_text(encoding="utf-8")
 
     def close(self) -> None:
         self.process.communicate()
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     """One warm process for the session."""
-    warm = Nursery()
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of all workers of this session
+    shared = folder / "runs_of_cases"
+    shared.mkdir(exist_ok=True)
+    warm = Nursery(shared)
     yield warm
     warm.close()

@@ -38,6 +38,8 @@ WARM = {
     "torchsde": ("torchsde",),
     "scipy": ("scipy.integrate",),
     "torch": ("torch.utils.checkpoint", "torch._dynamo"),
+    # The plain runs have it too: test_observe.py asserts that its import changes nothing.
+    "gradprobe": ("gradprobe.probe", "gradprobe.render.json"),
 }
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +64,22 @@ def test_a_probed_run_is_the_plain_run(nursery: Nursery, case: Case, mode: str) 
         if part == "stdout":
             expected, seen = without_innermost_frame(expected), without_innermost_frame(seen)
         assert seen == expected, f"{part} differs under the probe"
+
+
+IMPORTED = """
+import sys
+sys.path.insert(0, {folder!r})
+import numpy, torch._dynamo, torch.utils.checkpoint, fingerprint
+before, states = fingerprint.surface(), fingerprint.random_states()
+import gradprobe.probe, gradprobe.render.json
+print(fingerprint.changed(before, fingerprint.surface()))
+print(states == fingerprint.random_states())
+"""
+
+
+def test_to_import_gradprobe_changes_nothing_of_torch() -> None:
+    program = IMPORTED.format(folder=str(Path(__file__).parent))
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.splitlines() == ["[]", "True"]
