@@ -70,7 +70,18 @@ def _round(self: Any, ndigits: Any = None) -> Any:
 
 
 def _ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    if ufunc is np.power and method == "__call__" and not kwargs and _are_scalars(inputs):
+        # `scalar ** number` comes here too, and NumPy raises scalars in another way than arrays,
+        # which on some processors differs in the last bit.
+        return carry(operator.pow, inputs)
     return carry(getattr(ufunc, method), inputs, kwargs)
+
+
+def _are_scalars(inputs: Sequence[Any]) -> bool:
+    """Whether one at least is NumPy's, and none an array."""
+    return any(isinstance(x, np.generic) for x in inputs) and not any(
+        isinstance(x, np.ndarray) for x in inputs
+    )
 
 
 def _function(self: Any, function: Any, types: Any, args: Any, kwargs: Any) -> Any:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from gradprobe.capture.patches import Patches
 
+_HARMLESS = frozenset({"tqdm"})
 _SUFFIXES = tuple(EXTENSION_SUFFIXES)
 # By name the modules that were looked at, and those of them that take tensors: there are thousands.
 _seen: set[str] = set()
@@ -34,13 +35,14 @@ class UnseenCode:
 
     def install(self, patches: Patches) -> None:
         """Look at what is there already, and be told of what comes."""
-        if threading.active_count() > 1 or _extension_is_loaded():
+        others = (t for t in threading.enumerate() if t is not threading.current_thread())
+        if not all(map(_is_harmless, others)) or _extension_is_loaded():
             self.begins()
         if dist.is_available():  # a DTensor wraps its local tensor in C++
             if dist.is_initialized():
                 self.begins()
             patches.attribute(dist, "init_process_group", self._before)
-        patches.method(threading.Thread, "start", self._before)
+        patches.method(threading.Thread, "start", self._starts)
         patches.method(ExtensionFileLoader, "exec_module", self._loads)
         patches.static_method(Tensor, "_make_wrapper_subclass", self._before)
         patches.attribute(torch._C, "DisableTorchFunction", self._before)
@@ -53,6 +55,15 @@ class UnseenCode:
 
         return call
 
+    def _starts(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def start(thread: threading.Thread) -> None:
+            if not _is_harmless(thread):
+                self.begins()
+            original(thread)
+
+        return start
+
     def _loads(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def exec_module(loader: Any, module: ModuleType) -> Any:
@@ -62,6 +73,11 @@ class UnseenCode:
             return result
 
         return exec_module
+
+
+def _is_harmless(thread: threading.Thread) -> bool:
+    """Whether a thread is of a library whose threads touch no tensor, such as a progress bar's."""
+    return type(thread).__module__.partition(".")[0] in _HARMLESS
 
 
 def _extension_is_loaded() -> bool:

@@ -38,7 +38,7 @@ def doubted(seen: Traced) -> bool:
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process of its own, whatever else the tests run in."""
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread()])
 
 
 def test_where_all_code_is_seen_nothing_is_looked_up(tmp_path: Path) -> None:
@@ -78,8 +78,17 @@ def test_what_was_there_before_is_not_doubted(tmp_path: Path) -> None:
 def test_threads_that_run_already_may_hide_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threading, "active_count", lambda: 2)
+    monkeypatch.setattr(threading, "enumerate", lambda: [threading.Thread()])
     assert doubted(run(tmp_path, ""))
+
+
+def test_the_thread_of_a_progress_bar_hides_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = pytest.importorskip("tqdm").TMonitor
+    assert not doubted(run(tmp_path, "from tqdm import tqdm\nfor _ in tqdm([1]): pass\n"))
+    monkeypatch.setattr(threading, "enumerate", lambda: [monitor.__new__(monitor)])
+    assert not doubted(run(tmp_path, ""))
 
 
 def blur(image: Tensor) -> Tensor:
