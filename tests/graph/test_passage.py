@@ -64,7 +64,7 @@ model, pair = Model(), Pair()
 """
 
 few = settings(
-    max_examples=80,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,
