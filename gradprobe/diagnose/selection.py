@@ -79,7 +79,9 @@ def _use(view: View, value: int) -> tuple[Use, bool]:
 
 
 def _came_back(view: View, value: int) -> Iterator[int]:
-    """What may have been made outside torch from a value that left it."""
+    """What may have been made outside torch from a value that left it; of an integer, by chance."""
+    if not view.trace.values.describe(value).differentiable:
+        return
     for result, returned in view.data.suspected.items():
         if result in view.flow.between and view.trace.exits[returned.exit].value == value:
             yield result

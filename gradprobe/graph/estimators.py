@@ -159,6 +159,8 @@ def _is_a_state(view: View, start: int, met: int, through: int) -> bool:
     `x - (x - q).detach()` is an estimator turned round. A step's `denoised = x - sigma * noise`,
     detached, and `(x - denoised) / sigma` some lines later is the same sum, and an accident.
     """
+    if _same(view, start) == through:
+        return False
     terms = _terms(view, start)
     if terms.dead[through] <= 0 or not terms.beside(through):
         return False

@@ -82,7 +82,8 @@ def take(program: Any, arguments: dict[str, Any] | None) -> dict[str, Any]:
         probe = gradprobe.Probe(**arguments)
     witness = Witness(str(Path(program.path).parent))
     warnings.formatwarning = placeless
-    random.seed(0)  # a forked child draws a seed of its own
+    random.seed(0)  # a forked child draws a seed of its own, and so does each import of numpy
+    np.random.seed(0)
     before = surface()
     sys.setprofile(witness)
     program.run_to_its_end(probe)
