@@ -55,5 +55,25 @@ renderers = Registry(
         "svg": "gradprobe.render.svg:Svg",
         "csv": "gradprobe.render.csv:Csv",
         "txt": "gradprobe.render.text:Text",
+        "sarif": "gradprobe.render.machine.sarif:Sarif",
+        "github": "gradprobe.render.machine.annotations:Github",
+        "gcc": "gradprobe.render.machine.annotations:Gcc",
+        "junit": "gradprobe.render.machine.junit:Junit",
+        "md": "gradprobe.render.machine.markdown:Markdown",
     },
 )
+
+# Formats whose files have the suffix of what they are written in: `results.junit.xml`.
+_WITHIN = {"junit": "xml"}
+
+
+def format_of(name: str) -> str:
+    """The format that a file's name asks for: its suffix, or `junit` of `junit.xml`.
+
+    What no format goes by is returned as it is: looking it up says which there are.
+    """
+    parts = name.replace("\\", "/").rpartition("/")[2].split(".")
+    for format, suffix in _WITHIN.items():
+        if parts[-2:] == [format, suffix]:
+            return format
+    return parts[-1] if len(parts) > 1 else ""

@@ -19,7 +19,7 @@ import click
 from gradprobe.cli.streams import is_terminal
 from gradprobe.errors import CannotWrite, UnknownFormat, UsageError
 from gradprobe.records.report import Report
-from gradprobe.registry import renderers
+from gradprobe.registry import format_of, renderers
 
 USAGE = 2  # exit code of a request that cannot be served
 WIDEST = 120  # columns of text that the eye still follows
@@ -51,7 +51,7 @@ class Outputs:
         if self.format is not None:
             _known(self.format, self.format)
         for name, path in zip(self.files, self.paths, strict=True):
-            _known(path.suffix.removeprefix("."), name)
+            _known(format_of(path.name), name)
             why = refusal(path)
             if why:
                 raise CannotWrite(name, why)
@@ -64,7 +64,7 @@ class Outputs:
         failures: list[UsageError] = []
         for name, path in zip(self.files, self.paths, strict=True):
             try:
-                report.save(path, **self._options(path.suffix.removeprefix(".")))
+                report.save(path, **self._options(format_of(path.name)))
             except CannotWrite as error:
                 why = error.__cause__
                 reason = why.strerror if isinstance(why, OSError) and why.strerror else str(error)
@@ -144,7 +144,7 @@ def output_options(format: str | None) -> Decorator:
             "files",
             multiple=True,
             metavar="FILE",
-            help="Write the report to FILE; its suffix chooses the format. Repeatable.",
+            help="Write the report to FILE; its name chooses the format. Repeatable.",
         ),
         click.option(
             "--format",

@@ -305,16 +305,16 @@ class Report:
         return text
 
     def save(self, path: str | Path, **options: object) -> Path:
-        """Write this report to `path`; the suffix chooses the format. Returns the path.
+        """Write this report to `path`; its name chooses the format. Returns the path.
 
         Raises `UnknownFormat` for a suffix without a renderer and `CannotWrite` when the file
         system refuses.
         """
         from gradprobe.errors import CannotWrite, UnknownFormat
-        from gradprobe.registry import renderers
+        from gradprobe.registry import format_of, renderers
 
         target = Path(path)
-        suffix = target.suffix.removeprefix(".")
+        suffix = format_of(target.name)
         if suffix not in renderers:
             raise UnknownFormat(suffix or str(target), sorted(renderers))
         text = self.render(suffix, **options)
