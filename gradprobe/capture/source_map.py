@@ -5,12 +5,16 @@ from __future__ import annotations
 import ast
 import dis
 import linecache
+import re
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any
 
 from gradprobe.capture.remarks import remarks_in
 from gradprobe.records.source import Frame, Remark
+
+# Whether a line begins a statement of a module: what closes or goes on with one does not.
+_BEGINS = re.compile(r"(?!(?:else|elif|except|finally)\b)[^\s#)\]}]").match
 
 
 class SourceMap:
@@ -20,6 +24,7 @@ class SourceMap:
         self._positions: dict[int, list[tuple[int | None, ...]]] = {}
         self._loops: dict[int, list[tuple[int, int]]] = {}
         self._trees: dict[str, ast.Module | None] = {}
+        self._parts: dict[tuple[str, int, int], ast.Module | None] = {}
         self._files: dict[str, None] = {}  # those that a frame was made of, in order
 
     def frame(self, code: CodeType, lasti: int) -> Frame:
@@ -130,13 +135,36 @@ class SourceMap:
 
     def path_to(self, frame: Frame) -> list[ast.AST]:
         """The syntax nodes that contain a frame's span, outermost first."""
-        node: ast.AST | None = self.tree(frame.file)
+        node: ast.AST | None = self._around(frame)
         start = (frame.line, _bytes(frame.source, frame.col))
         found: list[ast.AST] = []
         while node is not None:
             found.append(node)
             node = next((c for c in ast.iter_child_nodes(node) if _holds(c, start, frame)), None)
         return found
+
+    def _around(self, frame: Frame) -> ast.Module | None:
+        """The tree of the module's statement that a frame lies in, at its place in the file.
+
+        A library's file may have thousands of lines, of which one function is looked at. Where the
+        statement cannot be told by its indentation, as in a text without any, it is the whole file.
+        """
+        lines = linecache.getlines(frame.file)
+        if not 0 < frame.line <= len(lines) or frame.file in self._trees:
+            return self.tree(frame.file)
+        first = last = frame.line
+        while first > 1 and not _BEGINS(lines[first - 1]):
+            first -= 1
+        while last < len(lines) and (last < frame.end_line or not _BEGINS(lines[last])):
+            last += 1
+        key = (frame.file, first, last)
+        if key not in self._parts:
+            text = "\n" * (first - 1) + "".join(lines[first - 1 : last])
+            try:
+                self._parts[key] = ast.parse(text)
+            except (SyntaxError, ValueError):
+                self._parts[key] = self.tree(frame.file)
+        return self._parts[key]
 
     def _functions_at(self, code: CodeType) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
         tree = self.tree(code.co_filename)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from types import CodeType
 
@@ -175,3 +178,56 @@ def test_loops_around_a_place_innermost_first(tmp_path: Path) -> None:
         assert spans == sorted(spans)
         depth[frame.line] = max(depth.get(frame.line, 0), len(loops))
     assert {line: depth[line] for line in (2, 4, 7, 8)} == {2: 1, 4: 2, 7: 1, 8: 0}
+
+
+def files_of(package: str) -> list[Path]:
+    found = importlib.util.find_spec(package)
+    assert found is not None
+    assert found.origin is not None
+    return sorted(Path(found.origin).parent.rglob("*.py"))
+
+
+def as_a_list(path: Sequence[ast.AST]) -> list[tuple[str, object, object]]:
+    places = (
+        (type(n).__name__, *(getattr(n, a, 0) for a in ("lineno", "col_offset"))) for n in path
+    )
+    return [place for place in places if place[0] != "Module"]
+
+
+@pytest.mark.parametrize("package", ["k_diffusion", "torchdiffeq", "gradprobe"])
+def test_of_a_long_file_only_the_statement_is_parsed_and_the_path_is_the_same(package: str) -> None:
+    paths = 0
+    for file in files_of(package):
+        text = file.read_text(encoding="utf-8")
+        lines, whole, parts = text.splitlines(), SourceMap(), SourceMap()
+        whole.tree(str(file))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and lines[node.lineno - 1].isascii():
+                end = (node.end_lineno or 0, node.col_offset, node.end_col_offset or 0)
+                frame = Frame(str(file), node.lineno, *end, "f", lines[node.lineno - 1])
+                expected = as_a_list(whole.path_to(frame))
+                assert as_a_list(parts.path_to(frame)) == expected
+                paths += 1
+        # Only a decorator is no statement of its own.
+        assert paths == 0 or str(file) not in parts._trees or "\n@" in f"\n{text}"
+    assert paths > 300
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'def f():\n    """\ntext without indent\n    """\n    x = op(1)\n',
+        "x = [\n1,\nop(1),\n]\n",
+        "@wrap(\n    op(1)\n)\ndef f(): pass\n",
+        "if False:\n    pass\nelse:\n    x = op(1)\n",
+        "try:\n    x = op(1)\nexcept ValueError:\n    pass\n",
+    ],
+)
+def test_where_indentation_misleads_the_whole_file_is_parsed(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "odd.py"
+    file.write_text(text)
+    number, line = next((n, t) for n, t in enumerate(text.splitlines(), 1) if "op(1)" in t)
+    col = line.index("op(1)")
+    path = SourceMap().path_to(Frame(str(file), number, number, col, col + 5, "f", line))
+    assert isinstance(path[-1], ast.Call)
+    assert as_a_list(path)[0][0] in ("FunctionDef", "Assign", "If", "Try")
