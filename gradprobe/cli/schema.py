@@ -1,4 +1,4 @@
-"""`gradprobe schema`: the JSON Schema of a saved report."""
+"""`gradprobe schema`: the JSON Schema of a saved report, or of a comparison."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import json
 
 import click
 
-from gradprobe.records import codec
+from gradprobe.records import codec, comparison_codec
 
 EPILOG = """\b
-Example:
-  gradprobe schema > report.schema.json"""
+Examples:
+  gradprobe schema > report.schema.json
+  gradprobe schema diff            of what gradprobe diff --format json prints"""
+
+SCHEMAS = {"report": codec.schema, "diff": comparison_codec.schema}
 
 
 @click.command(epilog=EPILOG)
-def schema() -> None:
-    """Print the JSON Schema of a report."""
-    click.echo(json.dumps(codec.schema(), indent=2))
+@click.argument("what", type=click.Choice(list(SCHEMAS)), default="report")
+def schema(what: str) -> None:
+    """Print the JSON Schema of a report, or of what `gradprobe diff` writes."""
+    click.echo(json.dumps(SCHEMAS[what](), indent=2))

@@ -28,7 +28,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 def to_dict(report: Report) -> dict[str, Any]:
     """The report as plain dicts, lists, strings and finite numbers, keyed as the contract says."""
-    return {"schema": SCHEMA, **_encode(report)}
+    return {"schema": SCHEMA, **encode(report)}
 
 
 def from_dict(data: object) -> Report:
@@ -76,13 +76,14 @@ def schema() -> dict[str, Any]:
     return parsed
 
 
-def _encode(value: Any) -> Any:
+def encode(value: Any) -> Any:
+    """A record, or what is in one, as plain dicts, lists, strings and finite numbers."""
     if is_dataclass(value):
-        return {_KEYS.get(f.name, f.name): _encode(getattr(value, f.name)) for f in fields(value)}
+        return {_KEYS.get(f.name, f.name): encode(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, tuple):
-        return [_encode(item) for item in value]
+        return [encode(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _encode(item) for key, item in value.items()}
+        return {key: encode(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     return value
