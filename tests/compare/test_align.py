@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gradprobe.compare import compare
@@ -47,6 +47,7 @@ def test_a_report_is_the_same_as_itself(name: str) -> None:
     assert compared.worst_new() is None
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(hostile_reports(), hostile_reports())
 def test_what_is_new_one_way_is_gone_the_other(one: Report, other: Report) -> None:
     there, back = compare(one, other), compare(other, one)
