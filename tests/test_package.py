@@ -73,7 +73,8 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(tmp_path: Pat
     with zipfile.ZipFile(build_wheel(tmp_path)) as wheel:
         names = set(wheel.namelist())
     sources = {str(path.relative_to(ROOT)) for path in MODULES}
-    data = {"gradprobe/py.typed", "gradprobe/records/report.schema.json"}
+    schemas = ("report", "comparison")
+    data = {"gradprobe/py.typed", *(f"gradprobe/records/{s}.schema.json" for s in schemas)}
     packaged = {name for name in names if name.startswith("gradprobe/")}
     assert packaged == sources | data
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"gradprobe"}
