@@ -8,10 +8,12 @@ values are followed through whatever ops lie there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gradprobe.graph.plan import plan_of
 from gradprobe.graph.view import View
 from gradprobe.graph.ways import arrows_of
+from gradprobe.graph.worth import worth_of
 from gradprobe.records.picture import Arrow, Box, Picture, State
 from gradprobe.records.report import Finding
 
@@ -25,8 +27,17 @@ def picture_of(view: View | None, findings: Sequence[Finding]) -> Picture:
     if not view.flow.used:
         return _unused(view, findings)
     plan = plan_of(view, findings)
-    boxes = (_leaf(view, "lost" if view.total else "live"), *plan.boxes.values(), _root(view))
-    return Picture(boxes, arrows_of(view, plan, findings))
+    leaf = _leaf(view, "lost" if view.total else worth_of(view, view.leaf.values[-1:]))
+    boxes = (leaf, *plan.boxes.values(), _root(view))
+    worthless = {box.key: box.state for box in boxes if box.state in ("zero", "nonfinite")}
+    # What comes to a box is what runs back along the arrows that leave it.
+    arrows = (
+        replace(arrow, state=worthless[arrow.tail])
+        if arrow.state == "live" and arrow.tail in worthless
+        else arrow
+        for arrow in arrows_of(view, plan, findings)
+    )
+    return Picture(boxes, tuple(arrows))
 
 
 def _leaf(view: View, state: State) -> Box:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from gradprobe.graph.landmarks import DENOISED, FINAL, START, Landmark, landmarks_of
 from gradprobe.graph.view import View
+from gradprobe.graph.worth import worth_of
 from gradprobe.records.picture import State
 from gradprobe.records.sampling import StageMark
 from gradprobe.records.source import Frame
@@ -41,8 +42,9 @@ def users_of(view: View) -> Mapping[int, Sequence[int]]:
 
 
 def state_of(view: View, values: Sequence[int]) -> State:
-    """Whether gradient passes any of the values."""
-    return "live" if any(v in view.flow.connected for v in values) else "lost"
+    """Whether gradient passes any of the values, and what it is worth."""
+    live = [v for v in values if v in view.flow.connected]
+    return worth_of(view, live) if live else "lost"
 
 
 def turn_at(view: View, op: int) -> int | None:

@@ -11,7 +11,7 @@ from typing import Literal
 from gradprobe.records.source import Frame
 
 BoxKind = Literal["leaf", "stage", "op", "fold", "source", "root"]
-State = Literal["live", "partial", "cut", "lost", "unknown"]
+State = Literal["live", "partial", "zero", "nonfinite", "cut", "lost", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,9 @@ class Box:
     stretch that needs no detail, such as "steps 4-31, healthy"); `source` (a tensor that feeds the
     root but does not come from the leaf, such as the look-alike of an unused leaf); `root`.
 
-    state: `live` (gradient passes), `partial` (some of it), `cut` (the op that loses it), `lost`
-    (the leaf's values pass, its gradient does not), `unknown`.
+    state: `live` (gradient passes), `partial` (some of it), `zero` and `nonfinite` (it passes, and is
+    exactly zero, or NaN or Inf somewhere), `cut` (the op that loses it), `lost` (the leaf's values
+    pass, its gradient does not), `unknown`.
     """
 
     key: str

@@ -8,13 +8,21 @@ from dataclasses import dataclass, replace
 from gradprobe.records.picture import State
 from gradprobe.records.report import Report
 from gradprobe.render.looks import CROSS, LOOKS, Look
-from gradprobe.render.states import APART, LIVE, LOST, MISSED
+from gradprobe.render.states import APART, LIVE, LOST, MISSED, NONFINITE, ZERO
 from gradprobe.render.strip import CUT, Word, strip
 from gradprobe.render.strip_lines import lines
 
 _CELLS = 150
 _MOST_LINES = 5
-_LOOK: dict[str, State] = {LIVE: "live", LOST: "lost", CUT: "cut", MISSED: "cut", APART: "lost"}
+_LOOK: dict[str, State] = {
+    LIVE: "live",
+    LOST: "lost",
+    CUT: "cut",
+    MISSED: "cut",
+    APART: "lost",
+    ZERO: "zero",
+    NONFINITE: "nonfinite",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ CROSS = "\u00d7"
 LOOKS: dict[State, Look] = {
     "live": Look("#00806F", "#00604F", "#E3F4F1", "solid", ""),
     "partial": Look("#C46A00", "#8A4A00", "#FDF0DC", "solid", "part of the gradient"),
+    "zero": Look("#997700", "#6B5300", "#FBF6DD", "dashed", "0 zero gradient"),
+    "nonfinite": Look("#882E72", "#6B1F59", "#F7E9F3", "bold", "! NaN or Inf"),
     "cut": Look("#CC3311", "#B0260A", "#FCE6E0", "dashed", "\u00d7 gradient lost here"),
     "lost": Look("#8C8C8C", "#5E5E5E", "#F3F3F3", "dotted", "values only"),
     "unknown": Look("#4A7DB5", "#2F5F93", "#EEF4FA", "dashed", "? not known"),

@@ -21,6 +21,8 @@ _SHAPES = {  # a leaf and the root are round, a stage is a box, an op has slante
 _ARROWS: dict[State, str] = {
     "live": "==>",
     "partial": "-->",
+    "zero": "-.->",
+    "nonfinite": "==>",
     "cut": "-.-x",
     "lost": "-.->",
     "unknown": "-->",
@@ -29,6 +31,8 @@ _ARROWS: dict[State, str] = {
 _CLASSES: dict[State, str] = {
     "live": "stroke:#009e73,stroke-width:3px",
     "partial": "stroke:#e69f00,stroke-width:3px,stroke-dasharray:8 3",
+    "zero": "stroke:#997700,stroke-width:2px,stroke-dasharray:6 6",
+    "nonfinite": "stroke:#882e72,stroke-width:4px",
     "cut": "stroke:#d55e00,stroke-width:4px",
     "lost": "stroke:#d55e00,stroke-dasharray:3 3",
     "unknown": "stroke:#999999,stroke-dasharray:1 4",

@@ -1,0 +1,51 @@
+"""A picture tells a gradient that is zero or not finite from one that is lost, and a sound one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gradprobe.records.picture import Picture
+from tests.traced import trace
+
+PROGRAM = """
+import torch
+import gradprobe
+z0 = torch.ones(4, requires_grad=True)
+x = gradprobe.tap("start_state", z0 * 2.0)
+x = gradprobe.tap("before", x + 1.0)
+x = gradprobe.tap("after", {line})
+loss = (x + {beside}).sum()
+loss.backward()
+"""
+
+
+def states(folder: Path, line: str, beside: str = "0.0") -> tuple[dict[str, str], Picture]:
+    picture = trace(folder, PROGRAM.format(line=line, beside=beside)).report.picture
+    return {box.label: box.state for box in picture.boxes}, picture
+
+
+@pytest.mark.parametrize(
+    ("line", "state"),
+    [
+        ("x * 3.0", "live"),
+        ("x * 0.0", "zero"),
+        ("x.round()", "zero"),
+        ("(x - 3.0).sqrt()", "nonfinite"),
+        ("x * float('nan')", "nonfinite"),
+    ],
+)
+def test_what_comes_before_the_op_has_its_state(line: str, state: str, tmp_path: Path) -> None:
+    found, picture = states(tmp_path, line)
+    assert [found[name] for name in ("z0", "start_state", "before")] == [state] * 3
+    assert (found["after"], found["loss"]) == ("live", "live")
+    key = {box.key: box.label for box in picture.boxes}
+    back = {key[arrow.tail]: arrow.state for arrow in picture.arrows}
+    assert back["z0"] == back["start_state"] == state
+    assert back["after"] == "live"
+
+
+def test_a_sound_way_beside_it_makes_the_leaf_live(tmp_path: Path) -> None:
+    found, _ = states(tmp_path, "x * 0.0", beside="z0")
+    assert (found["z0"], found["start_state"], found["before"]) == ("live", "zero", "zero")
