@@ -22,9 +22,9 @@ class Box:
     stretch that needs no detail, such as "steps 4-31, healthy"); `source` (a tensor that feeds the
     root but does not come from the leaf, such as the look-alike of an unused leaf); `root`.
 
-    state: `live` (gradient passes), `partial` (some of it), `zero` and `nonfinite` (it passes, and is
-    exactly zero, or NaN or Inf somewhere), `cut` (the op that loses it), `lost` (the leaf's values
-    pass, its gradient does not), `unknown`.
+    state: `live` (gradient passes), `partial` (some of it), `zero` and `nonfinite` (it passes, and
+    is exactly zero, or NaN or Inf somewhere), `cut` (the op that loses it), `lost` (the leaf's
+    values pass, its gradient does not), `unknown`.
     """
 
     key: str
