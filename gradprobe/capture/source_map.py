@@ -133,9 +133,12 @@ class SourceMap:
                 self._trees[file] = None
         return self._trees[file]
 
-    def path_to(self, frame: Frame) -> list[ast.AST]:
-        """The syntax nodes that contain a frame's span, outermost first."""
-        node: ast.AST | None = self._around(frame)
+    def path_to(self, frame: Frame, *, whole: bool = False) -> list[ast.AST]:
+        """The syntax nodes that contain a frame's span, outermost first.
+
+        The first is the module: with that statement of it alone, or `whole`.
+        """
+        node: ast.AST | None = self.tree(frame.file) if whole else self._around(frame)
         start = (frame.line, _bytes(frame.source, frame.col))
         found: list[ast.AST] = []
         while node is not None:

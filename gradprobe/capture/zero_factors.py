@@ -23,7 +23,7 @@ def zero_factor(
     """
     if frame is None:
         return None
-    path = sources.path_to(frame)
+    path = sources.path_to(frame, whole=True)
     scope = next((n for n in reversed(path) if isinstance(n, (*_FUNCTIONS, ast.Module))), None)
     if not path or scope is None:
         return None
