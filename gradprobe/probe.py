@@ -24,6 +24,7 @@ from gradprobe.errors import UsageError
 from gradprobe.graph.dataflow import dataflow
 from gradprobe.graph.wanted import stage_values
 from gradprobe.graph.way_back import may_have_returned
+from gradprobe.records import display
 from gradprobe.records.baseline import Baseline
 from gradprobe.records.baseline import read as read_baseline
 from gradprobe.records.numerics import NUMERICS, Numerics
@@ -228,3 +229,42 @@ class Probe:
     def records(self) -> tuple[Stage, ...]:
         """The hook records: one for each stage and step."""
         return self.report().stages
+
+    def __repr__(self) -> str:
+        return f"<gradprobe.Probe: {self._state}>"
+
+    @property
+    def _state(self) -> str:
+        """Where the probe stands, in one line."""
+        if not self._started:
+            return "not started; use it in a `with` block"
+        seen = self._recorder.ops_seen
+        if self._running:
+            return f"still running, {seen} ops seen; its report is there when it has stopped"
+        return f"stopped, {seen} ops seen" if seen else "stopped, no op of torch was seen"
+
+    def _shown(self) -> Report | str:
+        """What a notebook shows: the report of a probe that saw something, else one line."""
+        if self._running or not self._started or not self._recorder.ops_seen:
+            return repr(self)
+        try:
+            return self.report()
+        except Exception as fault:  # `UnknownName` for a leaf, say: a repr raises nothing
+            return f"<gradprobe.Probe: {self._state}; no report: {' '.join(str(fault).split())}>"
+
+    def _repr_mimebundle_(
+        self, include: display.Types = None, exclude: display.Types = None
+    ) -> dict[str, str]:
+        """How IPython and Jupyter show this probe: as its report, once there is one."""
+        shown = self._shown()
+        if isinstance(shown, str):
+            return {display.TEXT: shown, display.HTML: display.preformatted(shown)}
+        return display.bundle(shown, include, exclude)
+
+    def _repr_html_(self) -> str:
+        shown = self._shown()
+        return display.preformatted(shown) if isinstance(shown, str) else display.html(shown)
+
+    def _repr_svg_(self) -> str | None:
+        shown = self._shown()
+        return None if isinstance(shown, str) else display.svg(shown)

@@ -59,6 +59,7 @@ renderers = Registry(
         "github": "gradprobe.render.machine.annotations:Github",
         "gcc": "gradprobe.render.machine.annotations:Gcc",
         "junit": "gradprobe.render.machine.junit:Junit",
+        "notebook": "gradprobe.render.notebook:Notebook",
         "md": "gradprobe.render.machine.markdown:Markdown",
     },
 )

@@ -82,7 +82,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
             for seen in recorder.iterations.past
         ),
         forgotten_ops=journal.forgotten,
-        record_bytes=journal.record_bytes() + recorder.iterations.past.nbytes(),
+        record_bytes=recorder.record_bytes,
         seconds=recorder.seconds,
         autograd_dot=recorder.passes.dot,
         callers=tuple(journal.stack.callers),

@@ -147,6 +147,16 @@ class Recorder:
         if sentence not in self.unseen:
             self.unseen.append(sentence)
 
+    @property
+    def ops_seen(self) -> int:
+        """How many ops there were so far, those of forgotten iterations too."""
+        return len(self.journal.head) + self.journal.forgotten
+
+    @property
+    def record_bytes(self) -> int:
+        """Memory that the records take now."""
+        return self.journal.record_bytes() + self.iterations.past.nbytes()
+
     def saw_raised(self, error: Exception) -> bool:
         """Whether torch raised in these words, in an op or a backward that was seen."""
         seen = [one.message for one in self.mode.raised]

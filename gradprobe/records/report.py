@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from gradprobe.records import display
 from gradprobe.records.picture import Picture
 from gradprobe.records.source import Frame, Related
 
@@ -323,3 +324,15 @@ class Report:
         except OSError as error:
             raise CannotWrite(target, error.strerror or str(error)) from error
         return target
+
+    def _repr_mimebundle_(
+        self, include: display.Types = None, exclude: display.Types = None
+    ) -> dict[str, str]:
+        """How IPython and Jupyter show this report. Raises nothing."""
+        return display.bundle(self, include, exclude)
+
+    def _repr_html_(self) -> str:
+        return display.html(self)
+
+    def _repr_svg_(self) -> str | None:
+        return display.svg(self)

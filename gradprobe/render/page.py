@@ -35,6 +35,7 @@ class Page:
             emoji=False,
             highlight=False,
             legacy_windows=False,
+            force_jupyter=False,  # there it would display its lines and leave the file empty
         )
 
     @property

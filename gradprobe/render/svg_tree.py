@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _TITLE = f"{{{_SVG}}}title"
+_SHRUNK = 0.7  # of its size: below that, words in a drawing are no longer read
 _FONTS = {
     "Helvetica,sans-Serif": "Helvetica, Arial, 'Liberation Sans', sans-serif",
     "Courier,monospace": "'Courier New', 'Liberation Mono', Menlo, Consolas, monospace",
@@ -31,6 +32,16 @@ def finish(svg: str, headline: str, description: str) -> str:
         root.insert(0, element)
     ET.register_namespace("", _SVG)
     return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def scrolling(svg: str) -> str:
+    """The SVG element for a box that scrolls: it shrinks a little for a narrow page, no further."""
+    root = ET.fromstring(svg)
+    width = float(root.get("viewBox", "0 0 600 0").split()[2])
+    size = f"width:100%;min-width:{_SHRUNK * width:.0f}pt;max-width:{width:.0f}pt;height:auto"
+    root.set("style", f"display:block;{size};background:white")
+    ET.register_namespace("", _SVG)
+    return ET.tostring(root, encoding="unicode")
 
 
 def _flatten_links(group: ET.Element) -> None:
