@@ -50,6 +50,7 @@ class Config:
     ignore: tuple[str, ...] = ()
     baseline: str | None = None
     fail_on: str | None = None
+    progress: bool | None = None
     shared: bool = False
 
     def arguments(
@@ -207,6 +208,12 @@ def _name(value: object) -> str:
     return value
 
 
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(f"it must be true or false, not {_word(value)}")
+    return value
+
+
 def _one_of(choices: Sequence[str]) -> Callable[[object], str]:
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in choices:
@@ -232,6 +239,7 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "ignore": _codes,
     "baseline": _name,
     "fail-on": _one_of(FAIL_ON),
+    "progress": _flag,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -28,6 +28,7 @@ from gradprobe.records import display
 from gradprobe.records.baseline import Baseline
 from gradprobe.records.baseline import read as read_baseline
 from gradprobe.records.numerics import NUMERICS, Numerics
+from gradprobe.records.progress import Progress
 from gradprobe.records.report import FIND_STAGES, OPS, FindStages, Ops, Report, Stage
 
 
@@ -72,6 +73,9 @@ class Probe:
     leaves the `with` block, so that it stands under the traceback wherever that is shown. Else an
     exception is left exactly as it is; `explain()` has the same words.
 
+    `progress` is called with a `records.progress.Progress` while the block runs: after two seconds,
+    then up to five times a second, from where something is recorded. It must leave torch alone.
+
     Settings in a pyproject.toml are read by `gradprobe trace` and by the pytest fixture, not here.
 
     Use it as a context manager, or with `start` and `stop`. Raises `UsageError` for a selector, an
@@ -96,6 +100,7 @@ class Probe:
         follow_host: bool = False,
         command: Sequence[str] = (),
         annotate: bool = False,
+        progress: Callable[[Progress], None] | None = None,
     ) -> None:
         if isinstance(leaves, str):
             leaves = (leaves,)
@@ -124,6 +129,7 @@ class Probe:
             numerics,
             follow_host,
         )
+        self._recorder.told = progress
         if find_stages == "auto":
             search = StageSearch(self._recorder, stage_values)
             self._recorder.passes.search = search

@@ -23,6 +23,7 @@ from torch import Tensor
 from benchmarks.breaks.operators import GATE
 from benchmarks.breaks.overlay import overlaid, path_of
 from benchmarks.breaks.sites import WATCH
+from gradprobe.cli.progress import ProgressLine
 from gradprobe.cli.second_run import SecondRun
 from gradprobe.probe import Probe
 from gradprobe.records.report import Report
@@ -122,7 +123,7 @@ class _Again(SecondRun):
 
     rerun: Callable[[tuple[str, ...], dict[str, Any]], tuple[Report, bool]] | None = None
 
-    def _run(self, more: Mapping[str, Any]) -> Report | None:
+    def _run(self, more: Mapping[str, Any], line: ProgressLine) -> Report | None:
         assert self.rerun is not None
         return self.rerun(self.command, {**self.asked, **more})[0]
 

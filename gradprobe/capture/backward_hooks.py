@@ -169,7 +169,8 @@ class BackwardWatch:
         self.first_bad: WatchedPass | None = None
         self.hooks: Hooks | None = None
         self.ended: Callable[[], None] = _nothing  # told when a pass is over
-        self._count = 0
+        self.turn: Callable[[], None] = _nothing  # told when one begins; see `pace`
+        self.count = 0
 
     def wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _engine_run_backward(t_outputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -202,6 +203,7 @@ class BackwardWatch:
                 if self.nodes is not None:
                     handles += self.nodes.begin([t for t in outputs if isinstance(t, Tensor)])
         self.mode.pauses += 1
+        self.turn()
         try:
             result = original(outputs, *args, **kwargs)
         except BaseException as error:
@@ -282,9 +284,9 @@ class BackwardWatch:
             grad_fn=next((t.grad_fn.name() for t in roots if t.grad_fn is not None), None),
             retained=bool(args[1]) if len(args) > 1 else False,
             altered=self.memory.exports.changed(),
-            index=self._count,
+            index=self.count,
         )
-        self._count += 1
+        self.count += 1
         self.passes.append(seen)
         self.mode.passes = len(self.passes)
         if len(roots) == 1 and roots[0].numel() == 1:

@@ -27,6 +27,7 @@ from gradprobe.records.tensor import (
 
 _SOURCE = LEAF | MET | RANDOM | HOST  # values that a reader may ask the device of
 _POINTER, _NUMBER = 8, 28  # bytes of a list's entry, and of an int
+_TICK = 15  # at one op of so many and one more it is asked whether progress is to be told
 
 
 class Journal:
@@ -54,6 +55,7 @@ class Journal:
         "sequence",
         "site",
         "stack",
+        "tick",
     )
 
     def __init__(self) -> None:
@@ -78,6 +80,7 @@ class Journal:
         self.meta_of: dict[tuple[torch.Size, torch.dtype, str], int] = {}
         self.callees: list[Callee] = []
         self.callee_of: dict[Callee, int] = {}
+        self.tick: Callable[[], None] | None = None  # see `pace`
         self.row = _appender(self)
         self.new_value = _numberer(self)
 
@@ -210,6 +213,8 @@ def _appender(journal: Journal) -> Callable[..., int]:
         end_inputs(len(inputs))
         add_outputs(made)
         end_outputs(len(outputs))
+        if not index & _TICK and journal.tick is not None:
+            journal.tick()
         return index
 
     return row

@@ -83,6 +83,7 @@ class ModuleWatch:
         self._open: list[WatchedCall | None] = []
         self._numbers: weakref.WeakKeyDictionary[Module, int] = weakref.WeakKeyDictionary()
         self._times: list[int] = []  # by module number, how often it was called
+        self._most: dict[int, tuple[int, str]] = {}  # by depth, of the one called most, its class
         self.handles: list[Any] = []
         self._on_nodes: list[tuple[int, Any]] = []
         self.thread = threading.get_ident()
@@ -143,6 +144,9 @@ class ModuleWatch:
                 number = self._numbers[module] = len(self._times)
                 self._times.append(0)
             self._times[number] += 1
+            times = self._times[number]
+            if times > 1 and times > self._most.get(self.depth, (1, ""))[0]:
+                self._most[self.depth] = times, type(module).__name__
             call = WatchedCall(
                 module=number,
                 name=type(module).__name__,
@@ -158,6 +162,10 @@ class ModuleWatch:
                 self.closed.close(module)
         self._open.append(call)
         self.depth += 1
+
+    def busiest(self) -> tuple[int, str]:
+        """The outermost module that is called again and again: how often, and its class."""
+        return self._most[min(self._most)] if self._most else (0, "")
 
     def _is_named(self, module: Module, frame: FrameType) -> bool:
         if self.denoiser is None:

@@ -32,6 +32,7 @@ from gradprobe.capture.numeric_mode import NumericMode
 from gradprobe.capture.opaque_calls import OpaqueCalls
 from gradprobe.capture.optimizer_refusals import OptimizerRefusals
 from gradprobe.capture.optimizer_watch import OptimizerWatch
+from gradprobe.capture.pace import Pace
 from gradprobe.capture.patches import Patches
 from gradprobe.capture.quiet_modules import QuietModules
 from gradprobe.capture.saved_hooks import SavedHooks
@@ -41,6 +42,7 @@ from gradprobe.capture.unseen_code import UnseenCode
 from gradprobe.errors import UsageError
 from gradprobe.records.numerics import Numerics
 from gradprobe.records.op import REPLAYED
+from gradprobe.records.progress import Progress
 from gradprobe.records.report import FindStages, Ops
 from gradprobe.stage_marks import Listener, listen
 
@@ -138,6 +140,7 @@ class Recorder:
         self.bound: dict[str, int] = {}  # of the names the user gave, what they meant at the end
         self.stance = torch_internals.EagerStance()
         self.seconds = 0.0
+        self.told: Callable[[Progress], None] | None = None  # how far the run is
         self._patches = Patches()
         self._listener: Listener | None = None
         self._began = 0.0
@@ -197,6 +200,9 @@ class Recorder:
                 "a function mode of the program was on when the probe began: what it does to a "
                 "call is not seen"
             )
+        if self.told is not None:
+            pace = Pace(self, self.told)
+            self.journal.tick, self.passes.turn = pace.tick, pace.turn
         _enter(self.mode)
         self._began = time.perf_counter()
         if self.locals is not None:
@@ -213,6 +219,7 @@ class Recorder:
         if self.locals is not None:
             self.locals.stop()
         self.seconds = time.perf_counter() - self._began
+        self.journal.tick = None
         if self.closed is not None:
             self.closed.open()  # an interrupt may have ended the program inside a module
             self.say("ops inside modules that were called before were taken as one (ops='sampler')")

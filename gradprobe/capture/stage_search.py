@@ -85,7 +85,7 @@ class StageSearch:
         for number, node in self.walk.find(roots, by_number, inside):
             for found in by_number[number]:
                 found.grad_fn = node.name()
-                handles.append(node.register_prehook(_measure(found)))
+                handles.append(node.register_prehook(_measure(found, recorder.journal.tick)))
         return handles, [f for group in by_number.values() for f in group if f.grad_fn]
 
     def forget(self, shift: Shift) -> None:
@@ -116,8 +116,12 @@ def _denoisers(seen: Trace) -> list[tuple[int, int]]:
     ]
 
 
-def _measure(found: _Found) -> Callable[[tuple[Tensor | None, ...]], None]:
+def _measure(
+    found: _Found, tick: Callable[[], None] | None
+) -> Callable[[tuple[Tensor | None, ...]], None]:
     def given(gradients: tuple[Tensor | None, ...]) -> None:
+        if tick is not None:
+            tick()
         position = found.position if found.position < len(gradients) else 0
         grad = gradients[position]
         if grad is not None and tuple(grad.shape) == found.shape and not in_transform(grad):

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import click
 
+from gradprobe.cli.progress import NO_LINE, ProgressLine
 from gradprobe.cli.streams import is_terminal
 from gradprobe.errors import CannotWrite, UnknownFormat, UsageError
 from gradprobe.records.report import Report
@@ -58,13 +59,16 @@ class Outputs:
         if self.engine == "dot" and shutil.which("dot") is None:
             raise UsageError("no 'dot' is on the PATH: install Graphviz, or leave --engine pure")
 
-    def save(self, report: Report) -> tuple[list[str], list[UsageError]]:
+    def save(
+        self, report: Report, line: ProgressLine = NO_LINE
+    ) -> tuple[list[str], list[UsageError]]:
         """Write every file; returns the names written and what hindered the others."""
         written: list[str] = []
         failures: list[UsageError] = []
         for name, path in zip(self.files, self.paths, strict=True):
             try:
-                report.save(path, **self._options(format_of(path.name)))
+                with line.working(f"writing {name}"):
+                    report.save(path, **self._options(format_of(path.name)))
             except CannotWrite as error:
                 why = error.__cause__
                 reason = why.strerror if isinstance(why, OSError) and why.strerror else str(error)
@@ -75,14 +79,23 @@ class Outputs:
                 written.append(name)
         return written, failures
 
-    def deliver(self, report: Report, written: Sequence[str], stream: TextIO) -> None:
+    def deliver(
+        self,
+        report: Report,
+        written: Sequence[str],
+        stream: TextIO,
+        line: ProgressLine = NO_LINE,
+    ) -> None:
         """Print the report in the format for standard output, then the files written.
 
         Their names do not belong into the output of a program that reads it: unless the format is
         text, they go to standard error.
         """
         if self.format is not None:
-            self._print(report, self.format, stream)
+            with line.working(f"making the report as {self.format}"):
+                text = report.render(self.format, **self._options(self.format, stream))
+            stream.write(text if text.endswith("\n") else text + "\n")
+            stream.flush()
         for name in written:
             print(f"wrote {name}", file=stream if self.for_people else sys.stderr)
 
@@ -97,11 +110,6 @@ class Outputs:
         if self.format not in ("text", "txt"):
             return False
         return is_terminal(sys.stdout) or not is_terminal(sys.stderr)
-
-    def _print(self, report: Report, format: str, stream: TextIO) -> None:
-        text = report.render(format, **self._options(format, stream))
-        stream.write(text if text.endswith("\n") else text + "\n")
-        stream.flush()
 
     def _options(self, format: str, stream: TextIO | None = None) -> dict[str, object]:
         """Those of our options that the renderer of `format` has a field for."""
@@ -122,6 +130,19 @@ def wants_color(when: str, stream: TextIO | None) -> bool:
     if when == "auto":
         return is_terminal(stream) and not os.environ.get("NO_COLOR")
     return when == "always"
+
+
+def progress_line(asked: bool | None, own: bool | None, color: str) -> ProgressLine:
+    """The line for what was `asked` on the command line, else in the project's `own` settings."""
+    wanted = asked if asked is not None else own is not False
+    return ProgressLine(wanted, color=wants_color(color, sys.stderr))
+
+
+progress_option = click.option(
+    "--progress/--no-progress",
+    default=None,
+    help="Show on a terminal how far it is, once it takes more than two seconds. [default: shown]",
+)
 
 
 class _Format(click.Option):

@@ -6,7 +6,13 @@ import click
 
 import gradprobe
 from gradprobe.cli import streams
-from gradprobe.cli.outputs import USAGE, Outputs, output_options
+from gradprobe.cli.outputs import (
+    USAGE,
+    Outputs,
+    output_options,
+    progress_line,
+    progress_option,
+)
 
 EPILOG = """\b
 Examples:
@@ -17,13 +23,16 @@ Examples:
 @click.command(epilog=EPILOG, options_metavar="[OPTIONS]")
 @click.argument("report", metavar="REPORT.json")
 @output_options(None)
-def render(report: str, outputs: Outputs) -> int:
+@progress_option
+def render(report: str, progress: bool | None, outputs: Outputs) -> int:
     """Draw or print a report that `gradprobe trace -o REPORT.json` saved."""
     outputs.check()
-    loaded = gradprobe.load(report)
-    written, failures = outputs.save(loaded)
-    with streams.report_stream() as stream:
-        outputs.deliver(loaded, written, stream)
+    with progress_line(progress, None, outputs.color) as line:
+        with line.working(f"reading {report}"):
+            loaded = gradprobe.load(report)
+        written, failures = outputs.save(loaded, line)
+        with streams.report_stream() as stream:
+            outputs.deliver(loaded, written, stream, line)
     for refusal in failures:
         streams.complain(refusal)
     return USAGE if failures else 0

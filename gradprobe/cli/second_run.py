@@ -20,10 +20,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from gradprobe.cli import streams
+from gradprobe.cli.progress import NO_LINE, ProgressLine, sentence
 from gradprobe.errors import CannotRead
+from gradprobe.records.progress import Progress
 from gradprobe.records.report import Report
 
 _LEFT = "GP104"
+_CELLS = 56  # of what a second run says of itself, behind `gradprobe: second run, `
 # Findings that say that gradient is lost, and not by what.
 _OPEN = ("GP109", "GP114")
 _WANTS = {"zero": "exactly zero", "nonfinite": "not finite"}
@@ -56,7 +59,9 @@ class SecondRun:
             more["follow_host"] = True
         return more
 
-    def improved(self, report: Report, more: Mapping[str, Any]) -> Report:
+    def improved(
+        self, report: Report, more: Mapping[str, Any], line: ProgressLine = NO_LINE
+    ) -> Report:
         """The second run's report, if it agrees and tells more; else the first with a word why."""
         leaf = report.leaves[0].name if report.leaves else "the leaf"
         if "numerics" in more:
@@ -76,7 +81,7 @@ class SecondRun:
             )
         streams.complain(f"{what}: running the program again to {aim}")
         try:
-            second = self._run(more)
+            second = self._run(more, line)
         except KeyboardInterrupt:
             return _noted(report, f"the second run, to {aim}, was interrupted")
         if second is None:
@@ -95,26 +100,46 @@ class SecondRun:
             return _noted(report, "what left torch was followed in a second run, to no return")
         return report
 
-    def _run(self, more: Mapping[str, Any]) -> Report | None:
+    def _run(self, more: Mapping[str, Any], line: ProgressLine) -> Report | None:
         from gradprobe.records.codec import load
 
         with TemporaryDirectory(prefix="gradprobe-") as folder:
             request, answer = Path(folder, "request"), Path(folder, "report.json")
-            request.write_bytes(pickle.dumps((self, more)))
+            told = Path(folder, "progress") if line.listener is not None else None
+            request.write_bytes(pickle.dumps((self, more, told)))
             # The interpreter's own flags (-W, -X, -P ...) are the program's too.
             flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-            subprocess.run(
-                [sys.executable, *flags, "-m", __name__, str(request), str(answer)],
-                cwd=self.directory,
-                env=dict(self.environment),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                check=False,
-            )
+            with line.working("second run", lambda: _heard(told)):
+                subprocess.run(
+                    [sys.executable, *flags, "-m", __name__, str(request), str(answer)],
+                    cwd=self.directory,
+                    env=dict(self.environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    check=False,
+                )
             with suppress(CannotRead):
                 return load(answer)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    """Leaves in a file how far this run is, whole at every moment."""
+
+    path: Path
+
+    def __call__(self, seen: Progress) -> None:
+        new = self.path.with_suffix(".new")
+        new.write_text(sentence(seen, _CELLS), encoding="utf-8")
+        new.replace(self.path)
+
+
+def _heard(path: Path | None) -> str:
+    with suppress(OSError):  # nothing was told yet
+        return "" if path is None else path.read_text(encoding="utf-8")
+    return ""
 
 
 def _is_explained(report: Report) -> bool:
@@ -139,9 +164,13 @@ def main(arguments: Sequence[str]) -> None:
     from gradprobe.probe import Probe
     from gradprobe.target import parse, run
 
-    request, more = pickle.loads(Path(arguments[0]).read_bytes())
+    request, more, told = pickle.loads(Path(arguments[0]).read_bytes())
     answer = Path(arguments[1])
-    probe = Probe(**{**request.asked, **more}, command=request.command)
+    probe = Probe(
+        **{**request.asked, **more},
+        command=request.command,
+        progress=None if told is None else _Teller(told),
+    )
     process = os.getpid()
     target = parse(request.command[0], as_module=request.as_module)
     run(target, request.command[1:], within=probe)

@@ -11,7 +11,14 @@ import click
 
 from gradprobe.cli import failure, streams
 from gradprobe.cli.finding_options import FindingOptions, finding_options
-from gradprobe.cli.outputs import USAGE, Outputs, output_options, wants_color
+from gradprobe.cli.outputs import (
+    USAGE,
+    Outputs,
+    output_options,
+    progress_line,
+    progress_option,
+    wants_color,
+)
 from gradprobe.cli.second_run import SecondRun
 from gradprobe.config import Config, load, nearest
 from gradprobe.errors import UsageError
@@ -110,6 +117,7 @@ Examples:
 )
 @output_options("text")
 @finding_options
+@progress_option
 @click.option(
     "--config",
     "config_file",
@@ -132,6 +140,7 @@ def trace(
     follow_host: str | None,
     config_file: str | None,
     no_config: bool,
+    progress: bool | None,
     outputs: Outputs,
     found: FindingOptions,
 ) -> int:
@@ -162,24 +171,31 @@ def trace(
     from gradprobe.probe import Probe  # imports torch
 
     shown = ("-m", *command) if as_module else command
-    probe = Probe(**asked, raw=outputs.raw, command=shown)
+    line = progress_line(progress, config.progress, outputs.color)
+    probe = Probe(**asked, raw=outputs.raw, command=shown, progress=line.listener)
     process = os.getpid()
     alone = not outputs.for_people
-    with streams.report_stream() as stream, streams.aside() if alone else nullcontext():
+    with (
+        line,
+        streams.report_stream() as stream,
+        streams.aside() if alone else nullcontext(),
+    ):
         outcome = run(target, command[1:], within=probe)
+        line.clear()
         failure.show(outcome)
         streams.flush()
         if os.getpid() != process:  # a child that the program forked came to the program's end
             return outcome.exit_code
         try:
-            report = probe.report()
+            with line.working("diagnosing"):
+                report = probe.report()
         except UsageError as error:
             streams.complain(error)
             return _of_program(outcome) or USAGE
         more = again.wanted(report, probe.trail_lost)
         if more and not outcome.interrupted:
-            report = again.improved(report, more)
-        written, failures = outputs.save(report)
+            report = again.improved(report, more, line)
+        written, failures = outputs.save(report, line)
         try:
             written += found.save(report)
         except UsageError as error:
@@ -187,7 +203,7 @@ def trace(
         if not alone:
             stream.write("\n")  # apart from what the program printed
         try:
-            outputs.deliver(report, written, stream)
+            outputs.deliver(report, written, stream, line)
         except UsageError as error:
             failures.append(error)
     for refusal in failures:

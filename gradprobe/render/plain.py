@@ -95,3 +95,13 @@ def tensor(dtype: str, shape: tuple[int, ...]) -> str:
     """`f32[1,4,8,8]`."""
     name = dtype.removeprefix("torch.")
     return visible(f"{_DTYPES.get(name, name)}[{','.join(map(str, shape))}]")
+
+
+def size(count: int) -> str:
+    """Bytes as people say them: `512 B`, `61.5 kB`."""
+    amount, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"

@@ -22,7 +22,7 @@ from gradprobe.records.report import (
 )
 from gradprobe.render.page import Page
 from gradprobe.render.pass_lines import pass_lines
-from gradprobe.render.plain import cropped, tensor, visible
+from gradprobe.render.plain import cropped, size, tensor, visible
 from gradprobe.render.stage_section import show_stages
 
 _VERDICT_STYLE: dict[Verdict, str] = {
@@ -222,21 +222,12 @@ def _footer(page: Page, report: Report) -> None:
         if number is not None:
             seen.append(f"{number} {word}")
     if counts.saved_bytes is not None:
-        seen.append(f"{_bytes(counts.saved_bytes)} saved for backward")
+        seen.append(f"{size(counts.saved_bytes)} saved for backward")
     page.blank()
     page.paragraph(f"recorded {', '.join(seen)}", "dim", indent=0)
     page.paragraph(
-        f"{_bytes(cost.record_bytes)} of records, {cost.traced_seconds:.2f} s traced, "
+        f"{size(cost.record_bytes)} of records, {cost.traced_seconds:.2f} s traced, "
         f"{cost.diagnose_seconds:.2f} s to diagnose",
         "dim",
         indent=0,
     )
-
-
-def _bytes(count: int) -> str:
-    size, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB"):
-        if size < 1000:
-            break
-        size, unit = size / 1000, larger
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
