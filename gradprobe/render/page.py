@@ -6,12 +6,11 @@ from io import StringIO
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from gradprobe.records.source import Frame
 from gradprobe.render.excerpt import excerpt
-from gradprobe.render.plain import cropped, place, visible
+from gradprobe.render.plain import cropped, place, visible, wrapped
 
 _HANGING = 5  # cells before what follows a path on the next line
 _GUTTER = 7  # cells for the line number in front of source
@@ -55,18 +54,17 @@ class Page:
         self._console.print(line, no_wrap=True, overflow="ignore", crop=False)
 
     def paragraph(self, sentence: str, style: str = "", label: str = "", indent: int = 2) -> None:
-        """A wrapped sentence, hanging behind its label."""
-        grid = Table.grid()
-        if indent:
-            grid.add_column(width=indent)
-        if label:
-            grid.add_column(width=cell_len(label) + 1, no_wrap=True)
-        grid.add_column(overflow="fold")
-        cells = [Text("")] if indent else []
-        if label:
-            cells.append(Text(label, style="bold"))
-        grid.add_row(*cells, Text(visible(sentence), style=style))
-        self._console.print(grid)
+        """A wrapped sentence, hanging behind its label; a path in it is never broken."""
+        self.hanging(Text(f"{label} ", style="bold") if label else Text(), sentence, style, indent)
+
+    def hanging(self, label: Text, sentence: str, style: str = "", indent: int = 2) -> None:
+        """A sentence whose further lines stand under its first word, behind the label."""
+        start = Text(" " * indent) + label
+        room = max(self.width - start.cell_len, 8)
+        for words in wrapped(visible(sentence), room, whole_paths=True) or [""]:
+            line = start + Text(words, style=style)
+            self.unbroken(line)
+            start = Text(" " * start.cell_len)
 
     def place(self, frame: Frame, word: str = "-->", *, quote: bool = False) -> None:
         """Where a frame is; with `quote`, its expression too as far as the line has room."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from pathlib import Path
 
@@ -24,6 +25,10 @@ _DTYPES = {  # as torch.fx abbreviates them
     "uint8": "u8",
     "bool": "b8",
 }
+# `a/b.py` or `a/b.py:3:5` as it stands in a sentence: with its quotes, a comma or a colon.
+_PATH = re.compile(
+    r"""["'`(\[]*(?:[A-Za-z]:)?[\w.@+~/\\-]*[/\\][\w.@+~-]*\.\w+(?::\d+){0,2}["'`)\].,;:]*"""
+)
 _JOINERS = "\u200c\u200d"  # invisible, but Persian, Hindi and emoji are spelt with them
 
 
@@ -61,12 +66,18 @@ def tail(text: str, cells: int) -> str:
     return text
 
 
-def wrapped(text: str, cells: int) -> list[str]:
-    """`text` in lines of at most `cells`, broken between words, or inside a longer word."""
+def wrapped(text: str, cells: int, *, whole_paths: bool = False) -> list[str]:
+    """`text` in lines of at most `cells`, broken between words, or inside a longer word.
+
+    With `whole_paths` a path is a line of its own if it has to be, however long: in two pieces it
+    is no link.
+    """
     lines: list[str] = []
     for word in text.split():
         if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= cells:
             lines[-1] += f" {word}"
+        elif whole_paths and _PATH.fullmatch(word):
+            lines.append(word)
         else:
             lines += chop_cells(word, cells) or [word]  # rich drops a word of no width
     return lines

@@ -19,6 +19,7 @@ from gradprobe.render.strip_lines import lines
 _STYLE = {**STYLE, CUT: "bold red"}
 _LEAVES = 3
 _MOST_CALLS = 24
+_WIDE = 60  # cells of a page that has room for the calls' noise levels
 _INDENT = 2
 _HANGING = 2
 
@@ -42,7 +43,7 @@ def show_stages(page: Page, report: Report) -> None:
     if not all_live(report.calls):
         page.blank()
         page.show(Line("denoiser calls: where gradient came in, and went out", style="bold"))
-        page.show(_calls(report, leaves))
+        page.show(_calls(report, leaves, page.width))
 
 
 def _strip(page: Page, report: Report) -> None:
@@ -57,13 +58,13 @@ def _strip(page: Page, report: Report) -> None:
         page.blank()
 
 
-def _calls(report: Report, leaves: Sequence[Leaf]) -> Table:
+def _calls(report: Report, leaves: Sequence[Leaf], width: int) -> Table:
     shown = call_rows(report.calls, leaves, _MOST_CALLS)
-    sigmas = any(row.sigma for row in shown)
+    sigmas = any(row.sigma for row in shown) and width >= _WIDE
     table = plain_table()
     for header in ("step", "call", *(["sigma"] if sigmas else []), "denoiser"):
         table.add_column(header, overflow="crop", no_wrap=True)
-    table.add_column("gradient", overflow="crop")
+    table.add_column("gradient", overflow="fold")
     for row in shown:
         gradient = Line(row.gradient, style="red" if row.dead else "green")
         cells = [row.step, row.call, *([row.sigma] if sigmas else [])]

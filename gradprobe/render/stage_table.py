@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from rich.table import Table
@@ -25,6 +26,8 @@ OTHER = "yellow"
 _MOST_ROWS = 40
 _GAP = 2
 _GRAD_FN = 8  # cells that a grad_fn's name needs to be told by its start
+_STAGE = 12  # and a stage's, on a narrow page
+_LEAF, _LEAF_CELLS = "leaf", 12
 
 
 def plain_table() -> Table:
@@ -32,49 +35,103 @@ def plain_table() -> Table:
     return Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
 
 
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """`kind` is the header, but of a leaf's column."""
+
+    kind: str
+    header: str
+    cells: list[Line]
+
+    @property
+    def width(self) -> int:
+        return max(cell_len(self.header), *(cell.cell_len for cell in self.cells), 0)
+
+
 def stage_table(
     stages: Sequence[Stage], leaves: Sequence[Leaf], states: States, width: int, *, brief: bool
 ) -> Table:
-    """At most 40 rows in `width` cells. What gives way is the tensor, then the grad_fn's name."""
+    """At most 40 rows in `width` cells; no number is ever cropped, which would make it another.
+
+    What gives way is the tensor, then the grad_fn's name, names of leaves and stages, sigma and
+    call, and on a page as narrow as that the gradient and the columns of the last leaves.
+    """
     shown = rows(stages, leaves, _MOST_ROWS, states, brief=brief)
-    several = any(stage.call for stage in stages)  # the first of each step alone says little
-    columns = {
-        "step": [Line(row.step) for row in shown],
-        "call": [Line(row.call) for row in shown] if several else [],
-        "sigma": [Line(row.sigma) for row in shown],
-        "stage": [Line(row.name) for row in shown],
+    told = {
+        "step": [row.step for row in shown],
+        # The first of each step alone says little.
+        "call": [row.call for row in shown] if any(stage.call for stage in stages) else [],
+        "sigma": [row.sigma for row in shown],
+        "stage": [row.name for row in shown],
     }
-    names = [cropped(leaf.name, 12) for leaf in leaves]
-    of_leaves = [[_state(row, index) for row in shown] for index in range(len(leaves))]
     more = {
-        "tensor": [Line(row.tensor) for row in shown],
-        "grad_fn": [Line(row.grad_fn) for row in shown],
-        "|grad|": [Line(row.norm) for row in shown],
+        "tensor": [row.tensor for row in shown],
+        "grad_fn": [row.grad_fn for row in shown],
+        "|grad|": [row.norm for row in shown],
     }
-    every = [*columns.items(), *zip(names, of_leaves, strict=True), *more.items()]
-    every = [
-        (header, cells)
-        for header, cells in every
-        if header not in ("call", "sigma") or any(cell.plain for cell in cells)
-    ]
-    if width - _needed(every) < _GRAD_FN:
-        every = [column for column in every if column[1] is not more["tensor"]]
+    every = [_Column(kind, kind, list(map(Line, cells))) for kind, cells in told.items()]
+    for index, leaf in enumerate(leaves):
+        words = [_state(row, index) for row in shown]
+        every.append(_Column(_LEAF, cropped(leaf.name, _LEAF_CELLS), words))
+    every += [_Column(kind, kind, list(map(Line, cells))) for kind, cells in more.items()]
+    every = _fitted([c for c in every if c.kind not in ("call", "sigma") or any(c.cells)], width)
     table = plain_table()
-    for header, cells in every:
-        table.add_column(header, overflow="crop", no_wrap=cells is not more["grad_fn"])
+    for column in every:
+        table.add_column(column.header, overflow="crop", no_wrap=column.kind != "grad_fn")
     for number, row in enumerate(shown):
-        line = [cells[number] for _, cells in every]
+        line = [column.cells[number] for column in every]
         table.add_row(*line, style="dim" if row.fold else "")
     return table
 
 
-def _needed(columns: Sequence[tuple[str, Sequence[Line]]]) -> int:
-    """Cells that all columns but that of grad_fn take."""
-    return sum(
-        _GAP + max(cell_len(header), *(cell.cell_len for cell in cells), 0)
-        for header, cells in columns
-        if header != "grad_fn"
-    )
+def _fitted(every: list[_Column], width: int) -> list[_Column]:
+    """The columns that have room, some of them narrower."""
+    rest = _needed(c for c in every if c.kind != "grad_fn")
+    if width - rest < _GRAD_FN:
+        every = _without(every, "tensor")
+        rest = _needed(c for c in every if c.kind != "grad_fn")
+    if width - rest < _GRAD_FN:
+        every = _without(every, "grad_fn")
+    elif any(c.kind == "grad_fn" for c in every):
+        return every
+    every = _narrower(every, width, (10, 8))
+    over = _needed(every) - width
+    if over > 0:
+        every = [
+            _cropped(c, max(c.width - over, _STAGE)) if c.kind == "stage" else c for c in every
+        ]
+    every = _narrower(every, width, (6, 4))
+    for kind in ("sigma", "call", "|grad|"):
+        if _needed(every) > width:
+            every = _without(every, kind)
+    while _needed(every) > width and sum(c.kind == _LEAF for c in every) > 1:
+        last = max(n for n, c in enumerate(every) if c.kind == _LEAF)
+        every = every[:last] + every[last + 1 :]
+    return every
+
+
+def _needed(columns: Iterable[_Column]) -> int:
+    """Cells that columns take, each with the gap behind it."""
+    return sum(column.width + _GAP for column in columns)
+
+
+def _without(columns: Iterable[_Column], kind: str) -> list[_Column]:
+    return [column for column in columns if column.kind != kind]
+
+
+def _narrower(columns: list[_Column], width: int, sizes: Iterable[int]) -> list[_Column]:
+    """Names of leaves in the largest of `sizes` that lets the columns fit, or in the last."""
+    for cells in sizes:
+        if _needed(columns) > width:
+            columns = [
+                replace(c, header=cropped(c.header, cells)) if c.kind == _LEAF else c
+                for c in columns
+            ]
+    return columns
+
+
+def _cropped(column: _Column, cells: int) -> _Column:
+    return replace(column, cells=[Line(cropped(cell.plain, cells)) for cell in column.cells])
 
 
 def _state(row: Row, index: int) -> Line:

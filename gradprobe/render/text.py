@@ -6,13 +6,14 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from typing import Literal
 
-from rich.table import Table
 from rich.text import Text as Line
 
 from gradprobe.records.report import (
     WRONG,
     AllowedBy,
+    Answer,
     Certainty,
     Finding,
     Leaf,
@@ -172,24 +173,24 @@ def _leaf(page: Page, leaf: Leaf) -> None:
         "" if leaf.requires_grad else "  requires_grad is False",
     )
     page.show(title)
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for _ in range(3):
-        grid.add_column()
-    grid.columns[2].overflow = "fold"
     layers = leaf.layers
+    cells = max(len(x.answer) for x in (layers.connected, layers.complete, layers.healthy))
     for question, layer in (
         ("connected", layers.connected),
         ("complete", layers.complete),
         ("healthy", layers.healthy),
     ):
-        answer = Line(layer.answer, style=_ANSWER_STYLE[layer.answer])
-        grid.add_row(f"  {question}", answer, visible(layer.sentence))
+        _answer(page, question, layer.answer, cells, layer.sentence)
     if leaf.grad is not None and leaf.verdict != "flows":  # all is well: the norm is enough
         grad = leaf.grad
         spread = f"norm {grad.norm:.2e}, |g| mean {grad.abs_mean:.2e}, max {grad.abs_max:.2e}"
         trouble = f", {grad.nonfinite} not finite" if grad.nonfinite else ""
-        grid.add_row("  gradient", "", f"{spread}{trouble}, {grad.zero_fraction:.0%} zero")
-    page.show(grid)
+        _answer(page, "gradient", "", cells, f"{spread}{trouble}, {grad.zero_fraction:.0%} zero")
+
+
+def _answer(page: Page, question: str, answer: Answer | Literal[""], cells: int, why: str) -> None:
+    said = Line(f"{answer:{cells}}", style=_ANSWER_STYLE.get(answer, ""))
+    page.hanging(Line.assemble(f"{question:11}", said, "  "), why)
 
 
 def _passes(page: Page, report: Report) -> None:
