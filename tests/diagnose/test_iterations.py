@@ -7,7 +7,6 @@ import tracemalloc
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -136,18 +135,6 @@ def unet() -> Any:
     ).requires_grad_(False)
 
 
-class Convolution(torch.nn.Module):
-    """A denoiser of one layer, called as diffusers' networks are."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.layer = torch.nn.Conv2d(1, 1, 3, padding=1).requires_grad_(False)
-
-    def forward(self, x: Tensor, t: Tensor) -> SimpleNamespace:
-        return SimpleNamespace(sample=self.layer(x).tanh())
-
-
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers' own
 @pytest.mark.parametrize(
     ("scheduler", "update", "turns", "fails_from"),
@@ -188,9 +175,7 @@ def optimised(
     fails_from: int | None,
 ) -> dict[int, tuple[int, int]]:
     """Bytes of records, and of all that Python holds, after turns 5 and 6 and the last."""
-    # The allocations of 200 turns are dear to follow: a small network there.
-    net = Convolution() if turns == 200 else unet()
-    solver = scheduler(num_train_timesteps=50)
+    net, solver = unet(), scheduler(num_train_timesteps=50)
     solver.set_timesteps(2)
     z0 = torch.randn(1, 1, 8, 8, requires_grad=True)
     optimizer = torch.optim.Adam([z0], lr=0.01)
