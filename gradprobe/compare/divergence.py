@@ -42,8 +42,9 @@ def divergence_of(
 
 
 def _explaining(findings: Sequence[FindingChange]) -> int | None:
-    """The first new finding, an error before a warning, but for notes."""
-    new = [(n, c.finding) for n, c in enumerate(findings) if c.change == "new"]
+    """The first new finding, an error before a warning, but for notes and what is accepted."""
+    counting = enumerate(findings)
+    new = [(n, c.finding) for n, c in counting if c.change == "new" and not c.finding.allowed]
     for severity in ("error", "warning"):
         for number, finding in new:
             if finding.severity == severity:

@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gradprobe.records.report import Answer, Finding, GradStats, Severity, Verdict
+from gradprobe.records.report import (
+    LOST,
+    SEVERITIES,
+    Answer,
+    Finding,
+    GradStats,
+    Severity,
+    Verdict,
+)
 from gradprobe.records.source import Frame
 
 Kind = Literal["connected", "zero", "nonfinite", "value", "norm"]
@@ -102,15 +110,13 @@ class Comparison:
         return self.divergence is None and not changed and self.verdicts[0] == self.verdicts[1]
 
     def worst_new(self) -> Severity | None:
-        """The worst severity among new findings that count; a lost gradient is an error."""
-        new = {c.finding.severity for c in self.findings if c.change == "new"}
-        counting = {
-            c.finding.severity for c in self.findings if c.change == "new" and not c.finding.allowed
-        }
-        if self.verdicts[1] in _LOST and self.verdicts[0] not in _LOST and not new:
-            return "error"  # nothing explains it, and it is lost all the same
-        order: tuple[Severity, ...] = ("error", "warning", "note")
-        return next((severity for severity in order if severity in counting), None)
+        """The worst severity among new findings that count.
 
-
-_LOST = frozenset({"broken", "zero", "nonfinite", "error"})
+        A gradient that arrived in the good run alone is an error, unless what took it is accepted.
+        """
+        new = [change.finding for change in self.findings if change.change == "new"]
+        lost = self.verdicts[1] in LOST and self.verdicts[0] not in LOST
+        if lost and not any(finding.severity == "error" for finding in new):
+            return "error"
+        counting = {finding.severity for finding in new if not finding.allowed}
+        return next((severity for severity in SEVERITIES if severity in counting), None)

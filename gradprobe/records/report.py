@@ -40,6 +40,8 @@ VERDICTS: tuple[Verdict, ...] = (  # worst first
     "partial",
     "flows",
 )
+# Of a leaf whose gradient does not arrive, or is worth nothing.
+LOST: Final[frozenset[Verdict]] = frozenset({"broken", "zero", "nonfinite", "error"})
 
 
 @dataclass(frozen=True, slots=True)

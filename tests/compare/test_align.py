@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gradprobe.compare import compare
-from gradprobe.records.report import GradStats, Report, Stage, ValueStats
+from gradprobe.records.report import GradStats, Report, Severity, Stage, ValueStats
 from tests.render.hostile import hostile_reports
 from tests.render.samples import GRAD, SAMPLES, broken, flows, stage
 
@@ -102,7 +102,17 @@ def test_a_finding_is_the_same_where_lines_moved_and_the_program_lies_elsewhere(
     assert {c.change for c in compare(broken(), other).findings} == {"new", "gone"}
 
 
-def test_a_lost_gradient_that_nothing_explains_is_an_error() -> None:
-    bad = replace(broken(), findings=())
+@pytest.mark.parametrize("severity", [None, "note", "warning"])
+def test_a_lost_gradient_that_nothing_explains_is_an_error(severity: Severity | None) -> None:
+    others = () if severity is None else (replace(broken().findings[0], severity=severity),)
+    bad = replace(broken(), findings=others)
     assert compare(flows(), bad).worst_new() == "error"
     assert compare(bad, bad).worst_new() is None
+
+
+def test_what_is_accepted_explains_and_does_not_count() -> None:
+    bad = replace(broken(), findings=(replace(broken().findings[0], allowed=True),))
+    compared = compare(flows(), bad)
+    assert compared.worst_new() is None
+    assert compared.divergence is not None
+    assert compared.divergence.finding is None

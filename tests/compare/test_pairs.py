@@ -49,8 +49,7 @@ def test_the_line_that_was_changed_is_named(
     name: str, operator: str, programs: dict[str, Program], tmp_path: Path
 ) -> None:
     bench, by = Workbench(programs[name], seed=1, folder=tmp_path), OPERATORS[operator]
-    with bench._stage(bench.healthy) as stage:
-        good = stage.traced(by.leaf)
+    good = bench.healthy_report(by.leaf)
     site = next(site for site in bench.drawn(by) if bench.judge(site, by).truth in COUNTS)
     bad = bench.report(site, by)
     file = bench.mutant(site, by).file
@@ -58,17 +57,15 @@ def test_the_line_that_was_changed_is_named(
     assert not compared.same
     assert compared.worst_new() in ("error", "warning")
     assert compared.divergence is not None
-    assert is_within(compared.divergence.at, file, site.whole.line, site.whole.end_line)
+    at = compared.divergence.at
+    assert at is not None
+    assert Path(at.file).name == file
+    assert site.whole.line <= at.line <= site.whole.end_line
     for report in (good, bad):
         again = compare(report, report)
         assert again.same
         assert again.worst_new() is None
     assert_turned(good, bad)
-
-
-def is_within(frame: object, file: str, first: int, last: int) -> bool:
-    named, line = getattr(frame, "file", ""), getattr(frame, "line", 0)
-    return Path(named).name == file and first <= line <= last
 
 
 def assert_turned(good: Report, bad: Report) -> None:

@@ -11,7 +11,7 @@ from itertools import groupby
 from rich.text import Text as Line
 
 from gradprobe.records.comparison import Comparison, FindingChange, StagePair
-from gradprobe.records.report import GradStats
+from gradprobe.records.report import LOST, GradStats
 from gradprobe.render.page import Page
 from gradprobe.render.plain import cropped, visible
 from gradprobe.render.stage_table import plain_table
@@ -20,7 +20,6 @@ _MOST_ROWS = 40
 _AROUND = 1  # stages that agree, drawn on either side of one that does not
 _STYLE = {"new": "bold red", "gone": "bold green", "same": "dim"}
 _SIGN = {"new": "+", "gone": "-", "same": "="}
-_WORSE = frozenset({"broken", "zero", "nonfinite", "error"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class ComparisonText:
         for name, verdict, headline in zip(
             names, compared.verdicts, compared.headlines, strict=True
         ):
-            style = "bold red" if verdict in _WORSE else "bold"
+            style = "bold red" if verdict in LOST else "bold"
             told = headline.removeprefix(f"{verdict}: ")
             page.paragraph(f"{verdict}: {told}", style, label=f"{name:<{wide}}", indent=0)
 

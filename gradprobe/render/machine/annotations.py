@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradprobe.records.report import Finding, Report, Severity
+from gradprobe.records.report import LOST, Finding, Report, Severity
 from gradprobe.render.machine.places import below, encodable, root_of, sentence, span
 from gradprobe.render.plain import visible
 
@@ -27,13 +27,10 @@ class Github:
         """`::error file=...,line=...,title=...::message`; what is accepted is a notice."""
         root = os.environ.get("GITHUB_WORKSPACE") or root_of(self.base)
         lines = [_command(finding, root) for finding in report.findings]
-        if not any(f.severity == "error" for f in report.findings) and report.verdict in _FAILED:
+        if not any(f.severity == "error" for f in report.findings) and report.verdict in LOST:
             title = _property(f"gradprobe: {report.verdict}")
             lines.insert(0, f"::error title={title}::{_data(report.headline)}")
         return "".join(f"{line}\n" for line in lines)
-
-
-_FAILED = frozenset({"broken", "zero", "nonfinite", "error"})
 
 
 def _command(finding: Finding, root: str) -> str:

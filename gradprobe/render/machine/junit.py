@@ -8,11 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.etree import ElementTree as XML
 
-from gradprobe.records.report import Finding, Leaf, Report
+from gradprobe.records.report import LOST, Finding, Leaf, Report
 from gradprobe.render.machine.places import encodable
 from gradprobe.render.plain import place, visible
-
-_WELL = frozenset({"flows", "partial", "no-root"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Junit:
     def _judge(self, case: XML.Element, leaf: Leaf, report: Report) -> int:
         own = [f for f in report.findings if f.leaf == leaf.name]
         wrong = [f for f in own if f.severity == "error" and not f.allowed]
-        unexplained = leaf.verdict not in _WELL and not any(f.severity == "error" for f in own)
+        unexplained = leaf.verdict in LOST and not any(f.severity == "error" for f in own)
         told = "\n\n".join(self._told(f) for f in own)
         if wrong or unexplained:
             message = _shown(wrong[0].message if wrong else report.headline)

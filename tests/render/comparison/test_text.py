@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from rich.cells import cell_len
@@ -13,8 +15,8 @@ from tests.render.hostile import hostile_reports
 from tests.render.samples import HOME, SAMPLES, broken, flows
 
 
-def text(good: Report, bad: Report, **options: object) -> str:
-    return ComparisonText(base=HOME, **options).render(compare(good, bad))  # type: ignore[arg-type]
+def text(good: Report, bad: Report, **options: Any) -> str:
+    return ComparisonText(base=HOME, **options).render(compare(good, bad))
 
 
 def test_a_new_break_is_told_first() -> None:
