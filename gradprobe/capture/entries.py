@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Iterable
-from functools import lru_cache
 from types import CodeType, FrameType
 
 from gradprobe.capture.call_stack import CallStack
@@ -29,6 +28,8 @@ class Entries:
         self.journal = journal
         self.stacks: dict[int, Where] = {}
         self._in_a_row: dict[int, int] = {}
+        # A loop asks at each of its backward passes, and to read a function's code takes time.
+        self._handed: dict[tuple[int, CodeType], bool] = {}
 
     def begins(self, frame: FrameType, place: int) -> bool:
         """An op runs at a place where a function may begin; whether to be told of more there."""
@@ -79,7 +80,10 @@ class Entries:
             at = stack.places[place]
             if stack.callers[place] and at is not None:
                 called[stack.callers[place]] = at[0]
-        return frozenset(site for site, code in called.items() if _is_handed(stack, site, code))
+        for pair in called.items():
+            if pair not in self._handed:
+                self._handed[pair] = _is_handed(stack, *pair)
+        return frozenset(pair[0] for pair in called.items() if self._handed[pair])
 
 
 def _is_handed(stack: CallStack, site: int, called: CodeType) -> bool:
@@ -96,12 +100,10 @@ def name_at(code: CodeType, lasti: int) -> str | None:
     return _callee(code, lasti)[0]
 
 
-@lru_cache(maxsize=1024)
 def _callee(code: CodeType, lasti: int) -> tuple[str | None, bool]:
     """The name by which the call at `lasti` names what it calls; whether that is a variable.
 
-    It is what the instructions load that begin where the call's expression begins. Kept, since a
-    loop asks at each of its backward passes.
+    It is what the instructions load that begin where the call's expression begins.
     """
     positions = list(code.co_positions())
     start = positions[lasti // 2][0], positions[lasti // 2][2]
