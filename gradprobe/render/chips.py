@@ -23,6 +23,7 @@ _LOOK: dict[str, State] = {
     ZERO: "zero",
     NONFINITE: "nonfinite",
 }
+_MARKED = {"-?->": "? \u2192", "-0->": "0 \u2192", "-!->": "! \u2192"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +81,4 @@ def _arrow(word: Word) -> str:
     """`--x GP102..>` as a picture can show it."""
     if word.state == CUT:
         return word.text.replace("--x", CROSS).replace("..>", " \u2192")
-    return "? \u2192" if word.text == "-?->" else "\u2192"
+    return _MARKED.get(word.text, "\u2192")

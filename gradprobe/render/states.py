@@ -71,6 +71,33 @@ def worth(state: str, grad: GradStats | None) -> str:
     return ZERO if grad.abs_max == 0 else LIVE
 
 
+def worths(stages: Sequence[Stage], states: Sequence[str]) -> list[str]:
+    """The states of stages in order, with what the gradient of each is worth.
+
+    One whose gradient was not measured is as its neighbours are, where both agree.
+    """
+    known = [
+        worth(state, stage.grad) if state == LIVE and stage.grad is not None else None
+        for state, stage in zip(states, stages, strict=True)
+    ]
+    before = _carried(known)
+    after = _carried(known[::-1])[::-1]
+    return [
+        own or (left if state == LIVE and left == right and left is not None else state)
+        for state, own, left, right in zip(states, known, before, after, strict=True)
+    ]
+
+
+def _carried(known: Sequence[str | None]) -> list[str | None]:
+    """Each place with the last thing known up to it."""
+    last: str | None = None
+    carried = []
+    for one in known:
+        last = one or last
+        carried.append(last)
+    return carried
+
+
 def in_order(stages: Sequence[Stage]) -> list[Stage]:
     """As a sampler is told: the final output stands behind the last step, whose noise may follow.
 

@@ -14,11 +14,14 @@ from gradprobe.render.states import (
     LOST,
     MISSED,
     MIXED,
+    NONFINITE,
     UNKNOWN,
+    ZERO,
     States,
     common,
     in_order,
     on_the_way,
+    worths,
 )
 
 _NAME_CELLS = 24
@@ -26,6 +29,7 @@ _MOST_NAMES = 6  # of one step
 _MOST_PARTS = 12
 _FEWEST = 3  # a leaf and a root alone are told by everything else
 CUT = "cut"
+_WORTHLESS = {ZERO: "-0->", NONFINITE: "-!->"}
 _START, _INPUT = "start_state", "step_input"
 
 
@@ -73,7 +77,9 @@ def strip(report: Report) -> list[Word]:
     """The words of the strip, for the leaf that fared worst; none where there is too little.
 
     Steps stand in brackets. `-->` carries gradient, `--x..>` is where it is lost, and along `..>`
-    there are values only; `-?->` is not known. A stage with an `x` lost it on a way of its own.
+    there are values only; `-?->` is not known. Where none of the leaf's gradient is worth anything,
+    `-0->` carries a zero and `-!->` what is not finite. A stage with an `x` lost it on a way of its
+    own.
     """
     if not report.leaves:
         return []
@@ -90,7 +96,7 @@ def _parts(report: Report, leaf: Leaf) -> list[_Part]:
     others = {other.name for other in report.leaves} - {leaf.name}
     way = on_the_way(report.stages, [leaf.name])
     stages = [s for s in in_order(way) if s.step is not None or s.name not in others]
-    words = _Words(States.told_by(report), leaf.name)
+    words = _Words(_states(report, leaf, stages))
     blocks = [(step, list(group)) for step, group in groupby(stages, key=lambda s: s.step)]
     runs = groupby(
         (block for step, group in blocks for block in _split(step, group)),
@@ -123,16 +129,24 @@ def _split(step: int | None, group: list[Stage]) -> list[list[Stage]]:
     return [[stage] for stage in group] if step is None else [group]
 
 
+def _states(report: Report, leaf: Leaf, stages: Sequence[Stage]) -> dict[int, str]:
+    """The state of each stage, by `id()`."""
+    told = States.told_by(report)
+    states = [told.of(stage, leaf.name) for stage in stages]
+    if leaf.verdict in ("zero", "nonfinite"):  # elsewhere a zero is some branch's own
+        states = worths(stages, states)
+    return dict(zip(map(id, stages), states, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class _Words:
-    states: States
-    leaf: str
+    states: dict[int, str]
 
     def of(self, block: Sequence[Stage]) -> tuple[Word, ...]:
         """What a step holds, in order; of the same name in the same state, how many."""
         counts: dict[tuple[str, str], int] = {}
         for stage in block:
-            key = stage.name, self.states.of(stage, self.leaf)
+            key = stage.name, self.states[id(stage)]
             counts[key] = counts.get(key, 0) + 1
         words = [
             Word(cropped(name, _NAME_CELLS) + (f" x{count}" if count > 1 else ""), state)
@@ -175,6 +189,8 @@ def _arrow(before: str, after: str, cut: str) -> Word:
         return Word("..>", LOST, arrow=True)
     if after == LOST:
         return Word(cut, CUT, arrow=True)
+    if before in _WORTHLESS:  # what comes to a stage is what runs back along the arrow behind it
+        return Word(_WORTHLESS[before], before, arrow=True)
     return Word("-->", LIVE, arrow=True) if after != UNKNOWN else Word("-?->", UNKNOWN, arrow=True)
 
 

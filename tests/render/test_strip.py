@@ -9,12 +9,12 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 
-from gradprobe.records.report import Answer, Layer, Report, Stage
+from gradprobe.records.report import Answer, GradStats, Layer, Report, Stage, Verdict
 from gradprobe.render.plain import visible
 from gradprobe.render.states import LIVE, LOST, MISSED, UNKNOWN
 from gradprobe.render.strip import CUT, Word, strip
 from tests.render.hostile import hostile_reports
-from tests.render.samples import SAMPLES, broken, call, flows, partial, stage, steps
+from tests.render.samples import GRAD, SAMPLES, broken, call, flows, partial, stage, steps
 
 Z0, LOSS = stage("z0", None, "yes"), stage("loss", None, "yes")
 
@@ -173,6 +173,33 @@ def test_what_is_not_known_is_asked() -> None:
     mixed = [records[0], stage("step_input", 0, "yes"), records[2], LOSS]
     assert of(mixed) == "z0 --> [step 0: step_input, denoised_output ?] --> loss"
     assert {word.state for word in strip(replace(broken(), stages=tuple(records)))} >= {UNKNOWN}
+
+
+ZEROS = GradStats(0.0, 0.0, 0.0, 0.0, 1.0, 0)
+NANS = GradStats(float("nan"), float("nan"), float("nan"), 0.0, 0.0, 192)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "grad", "arrow"), [("zero", ZEROS, "-0->"), ("nonfinite", NANS, "-!->")]
+)
+def test_what_arrives_and_is_worth_nothing_is_marked_up_to_where_it_became_so(
+    verdict: Verdict, grad: GradStats, arrow: str
+) -> None:
+    sound = GRAD
+    stages = [
+        stage("z0", None, "yes", grad),
+        stage("step_output", 0, "yes"),  # not measured: as its neighbours are
+        stage("step_output", 1, "yes", grad),
+        stage("step_output", 2, "yes", sound),
+        stage("loss", None, "yes", sound),
+    ]
+    leaf = replace(flows().leaves[0], verdict=verdict, grad=grad)
+    report = replace(flows(), leaves=(leaf,), verdict=verdict)
+    assert of(stages, report) == (
+        f"z0 {arrow} [steps 0-1: step_output] {arrow} [step 2: step_output] --> loss"
+    )
+    flowing = replace(report, leaves=(replace(leaf, verdict="partial"),), verdict="partial")
+    assert arrow not in of(stages, flowing), "a branch's own zero is not the run's"
 
 
 def test_two_codes_name_none() -> None:
