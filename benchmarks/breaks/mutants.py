@@ -118,6 +118,11 @@ class Workbench:
                 )
         return Judged(mutant, "invalid")
 
+    def healthy_report(self, leaf: str | None = None) -> Report:
+        """What gradprobe says of the program as it is."""
+        with self._stage(self.healthy) as stage:
+            return stage.traced(leaf)
+
     def report(self, site: Site, operator: Operator) -> Report:
         with self._stage(self.broken(site, operator)) as stage:
             return stage.traced(operator.leaf)
@@ -161,9 +166,8 @@ class Workbench:
 
         def watch(number: int, value: Any) -> Any:
             if isinstance(value, Tensor) and value.grad_fn is not None:
-                value.register_hook(  # type: ignore[no-untyped-call]
-                    lambda grad: alive.add(number) if grad.any() else None
-                )
+                hooked: Any = value  # torch leaves `register_hook` without types
+                hooked.register_hook(lambda grad: alive.add(number) if grad.any() else None)
             return value
 
         texts = {m: watched(t, sites, m) for m, t in self.texts.items()}

@@ -80,9 +80,10 @@ def _site(module: str, node: ast.AST, function: str) -> Site | None:
     return Site(module, function, kind, _span(node), _span(value))
 
 
-def _span(node: ast.AST) -> Span:
-    place = node.lineno, node.col_offset, node.end_lineno, node.end_col_offset  # type: ignore[attr-defined]
-    return Span(*place)
+def _span(node: ast.stmt | ast.expr) -> Span:
+    assert node.end_lineno is not None  # as of all that was parsed
+    assert node.end_col_offset is not None
+    return Span(node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
 
 
 def _reads_leaf(node: ast.AST) -> bool:

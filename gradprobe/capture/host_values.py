@@ -38,14 +38,15 @@ def names(text: str) -> tuple[str, ...]:
 
 
 class Followed:
-    """A number or array with a `lineage`, and the `plain()` value that it stands for."""
+    """A number or array with a `lineage`, and the `plain()` value that it stands for.
+
+    Each subclass has both: a slot or an attribute, and a method without arguments.
+    """
 
     __slots__ = ()
 
     lineage: Any
-
-    def plain(self) -> Any:
-        raise NotImplementedError
+    plain: Any
 
 
 def lineage_of(thing: Any) -> Lineage:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from types import TracebackType
 from typing import Self
 
@@ -32,7 +33,7 @@ class ProgressLine:
         self._row = BottomRow(sys.stderr if wanted else None)
         self._style = _DIM if color else ""
         if self._row.open:  # loaded now, so that nothing is imported while a program runs
-            import gradprobe.render.plain  # noqa: F401
+            import_module("gradprobe.render.plain")
 
     @property
     def listener(self) -> Callable[[Progress], None] | None:

@@ -107,8 +107,9 @@ class SecondRun:
             request, answer = Path(folder, "request"), Path(folder, "report.json")
             told = Path(folder, "progress") if line.listener is not None else None
             request.write_bytes(pickle.dumps((self, more, told)))
-            # The interpreter's own flags (-W, -X, -P ...) are the program's too.
-            flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+            # The interpreter's own flags (-W, -X, -P ...) are the program's too. `multiprocessing`
+            # and `test.support` ask for them in this way; there is no public one, and no type.
+            flags: list[str] = vars(subprocess)["_args_from_interpreter_flags"]()
             with line.working("second run", lambda: _heard(told)):
                 subprocess.run(
                     [sys.executable, *flags, "-m", __name__, str(request), str(answer)],

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from benchmarks.breaks.bench import Done
 from benchmarks.breaks.mutants import Judged, Mutant, Workbench
-from benchmarks.breaks.operators import OPERATORS
+from benchmarks.breaks.operators import OPERATORS, Operator
 from benchmarks.breaks.places import Span, Text
 from benchmarks.breaks.programs import Program
 from benchmarks.breaks.programs.by_hand import programs as by_hand
@@ -44,7 +45,8 @@ PROGRAMS = {program.name: program for program in (*by_hand(), *res())}
 
 def test_an_edit_counts_columns_in_bytes_and_keeps_lines() -> None:
     text = "ä = 'ö' + f(\n    x)\n"
-    value = ast.parse(text).body[0].value  # type: ignore[attr-defined]
+    value: Any = ast.parse(text).body[0]
+    value = value.value
     span = Span(value.lineno, value.col_offset, value.end_lineno, value.end_col_offset)
     assert Text(text).at(span) == "'ö' + f(\n    x)"
     assert Text(text).replaced([(span, "g(\n)")]) == "ä = g(\n)\n"
@@ -67,21 +69,20 @@ def test_every_statement_that_holds_a_value_is_a_site() -> None:
 
 
 @pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
-def test_a_break_compiles_and_moves_no_line(operator: object) -> None:
-    one = OPERATORS[operator.name]  # type: ignore[attr-defined]
+def test_a_break_compiles_and_moves_no_line(operator: Operator) -> None:
     texts = (SCRIPT, PROGRAMS["by_hand/descent_adam"].text)
     made = 0
     for text in texts:
         for site in sites_of("", text):
-            if site.kind not in one.kinds:
+            if site.kind not in operator.kinds:
                 continue
-            broken = one.broken_text(text, site)
+            broken = operator.broken_text(text, site)
             lines, before = broken.splitlines(), text.splitlines()
             first, last = site.whole.line - 1, site.whole.end_line
             assert lines[:first] == before[:first]
             assert lines[last:] == before[last:]
             assert lines[first:last] != before[first:last]
-            compile(one.healed_text(text, site), "program.py", "exec")
+            compile(operator.healed_text(text, site), "program.py", "exec")
             try:
                 compile(broken, "program.py", "exec")
             except SyntaxError:  # `a; with b: c` is none: such a mutant is left out
@@ -94,13 +95,15 @@ def test_a_break_compiles_and_moves_no_line(operator: object) -> None:
 def test_watching_values_changes_nothing_else() -> None:
     sites = sites_of("", SCRIPT)
     seen = []
-    names = {"__watch_site__": lambda number, value: seen.append(sites[number].kind) or value}
+    names: dict[str, Any] = {
+        "__watch_site__": lambda number, value: seen.append(sites[number].kind) or value
+    }
     torch.manual_seed(0)
     exec(watched(SCRIPT, sites, ""), names)
-    plain: dict[str, object] = {}
+    plain: dict[str, Any] = {}
     torch.manual_seed(0)
     exec(SCRIPT, plain)
-    assert torch.equal(names["z0"].grad, plain["z0"].grad)  # type: ignore[attr-defined]
+    assert torch.equal(names["z0"].grad, plain["z0"].grad)
     assert set(seen) == VALUE_KINDS
 
 
@@ -128,9 +131,9 @@ NO_GRAD = "element 0 of tensors does not require grad and does not have a grad_f
         (ended(losses=(2.0, 1.9, 1.8)), "descent", "same"),
     ],
 )
-def test_truth_is_what_plain_torch_left(broken: Ended, shows: str, truth: str) -> None:
+def test_truth_is_what_plain_torch_left(broken: Ended, shows: Any, truth: str) -> None:
     healed = ended(1.0, 2.0, losses=(2.0, 1.5, 1.0))
-    assert truth_of(broken, healed, shows) == truth  # type: ignore[arg-type]
+    assert truth_of(broken, healed, shows) == truth
 
 
 def test_a_twin_without_gradient_proves_nothing() -> None:
@@ -154,9 +157,9 @@ def test_a_finding_counts_by_line_order_and_code(tmp_path: Path) -> None:
     traced = trace(tmp_path, BREAKS)
     file, opens, lost = str(traced.path), traced.line("opens"), traced.line("lost")
 
-    def given(line: int, frame: str, *codes: str, name: str = file) -> Score:
+    def given(line: int, frame: Any, *codes: str, name: str = file) -> Score:
         where = Line(name, line, line)
-        return score(traced.report, where, frame, codes)  # type: ignore[arg-type]
+        return score(traced.report, where, frame, codes)
 
     right = given(opens, "opened_by", "GP102")
     assert (right.named, right.first, right.code, right.elsewhere) == (True, True, True, 0)
