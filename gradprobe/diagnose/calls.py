@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gradprobe.graph.cause import cause_of
 from gradprobe.graph.passage import Passage, passage
-from gradprobe.graph.plan import cause_of
 from gradprobe.graph.view import Break, View
 from gradprobe.records.report import Answer, DenoiserCall, Finding
 from gradprobe.records.sampling import ModuleCall

@@ -12,6 +12,7 @@ from gradprobe.diagnose.blind_spots import sentences
 from gradprobe.diagnose.calls import Through, loss_in, rows_of, through
 from gradprobe.diagnose.convergence import at_the_bottom
 from gradprobe.diagnose.engine import findings_of
+from gradprobe.diagnose.origins import origins
 from gradprobe.diagnose.passes import alike, iteration_of, passes_of
 from gradprobe.diagnose.refusals import stopped_by_program
 from gradprobe.diagnose.stages import stages_of
@@ -22,6 +23,7 @@ from gradprobe.diagnose.views import goals_of, views_of
 from gradprobe.graph.collapse import picture_of
 from gradprobe.graph.dataflow import dataflow
 from gradprobe.graph.view import View
+from gradprobe.records.picture import Picture
 from gradprobe.records.report import (
     BY_CAUSE,
     SEVERITIES,
@@ -92,13 +94,19 @@ def report_of(trace: Trace, terms: Terms | None = None) -> Report:
         counts=_counts(trace, views),
         unseen=tuple(unseen),
         cost=Cost(trace.record_bytes, trace.seconds, time.perf_counter() - began),
-        # A cut keeps its label there, whether or not its finding is reported.
-        picture=picture_of(views[0] if views else None, [*findings, *weighed.left]),
+        picture=_picture(views, [*findings, *weighed.left]),
         calls=rows_of(views, calls),
         passes=passes_of(trace, [view.leaf for view in views]),
         autograd_dot=trace.autograd_dot,
         left_out=weighed.left_out,
     )
+
+
+def _picture(views: Sequence[View], findings: Sequence[Finding]) -> Picture:
+    """A cut keeps its label there, whether or not its finding is reported."""
+    if not views:
+        return Picture()
+    return picture_of(views[0], findings, origins(views[0], findings))
 
 
 def _files(judged: Sequence[Judged]) -> frozenset[str]:

@@ -7,43 +7,79 @@ values are followed through whatever ops lie there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gradprobe.graph.plan import plan_of
+from gradprobe.graph.cause import label_of
+from gradprobe.graph.plan import NONE, plan_of
 from gradprobe.graph.view import View
 from gradprobe.graph.ways import arrows_of
-from gradprobe.graph.worth import worth_of
+from gradprobe.graph.worth import Gradients
 from gradprobe.records.picture import Arrow, Box, Picture, State
 from gradprobe.records.report import Finding
 
 _UNUSED = "GP109"
+_WORTHLESS: frozenset[State] = frozenset({"zero", "nonfinite"})
 
 
-def picture_of(view: View | None, findings: Sequence[Finding]) -> Picture:
-    """The picture of one leaf's way to its root; `findings` name the causes on cut arrows."""
-    if view is None:
-        return Picture()
+def picture_of(
+    view: View, findings: Sequence[Finding], turned: Mapping[int, int] = NONE
+) -> Picture:
+    """The picture of one leaf's way to its root; `findings` name the causes on cut arrows.
+
+    `turned` are ops that made the gradient zero, or not finite, each with its finding's number.
+    """
     if not view.flow.used:
         return _unused(view, findings)
-    plan = plan_of(view, findings)
-    leaf = _leaf(view, "lost" if view.total else worth_of(view, view.leaf.values[-1:]))
-    boxes = (leaf, *plan.boxes.values(), _root(view))
-    worthless = {box.key: box.state for box in boxes if box.state in ("zero", "nonfinite")}
+    plan = plan_of(view, findings, turned)
+    gradients = Gradients(view)
+    leaf = _leaf(view, "lost" if view.total else gradients.worth(view.leaf.values[-1:]))
+    arrows = arrows_of(view, plan, findings)
+    boxes = _inferred((leaf, *plan.boxes.values(), _root(view)), arrows)
     # What comes to a box is what runs back along the arrows that leave it.
-    arrows = (
-        replace(arrow, state=worthless[arrow.tail])
-        if arrow.state == "live" and arrow.tail in worthless
+    comes = {box.key: box.state for box in boxes}
+    for op, key in plan.key_of.items():
+        if op in turned:
+            comes[key] = gradients.state(view.data.outputs(op))
+    made = {plan.key_of[op]: number for op, number in turned.items() if op in plan.key_of}
+    drawn = (
+        _told(replace(arrow, state=comes[arrow.tail]), made.get(arrow.head), findings)
+        if arrow.state == "live" and comes[arrow.tail] in _WORTHLESS
         else arrow
-        for arrow in arrows_of(view, plan, findings)
+        for arrow in arrows
     )
-    return Picture(boxes, tuple(arrows))
+    return Picture(boxes, tuple(drawn))
+
+
+def _inferred(boxes: Sequence[Box], arrows: Sequence[Arrow]) -> tuple[Box, ...]:
+    """Where no gradient was measured, what is told by all that the box hands its values to."""
+    ahead: dict[str, list[str]] = {}
+    for arrow in arrows:
+        if arrow.state != "lost":
+            ahead.setdefault(arrow.tail, []).append(arrow.head)
+    gives: dict[str, State] = {}
+    told: list[Box] = []
+    for box in reversed(boxes):
+        given = {gives.get(head, "live") for head in ahead.get(box.key, ())}
+        if box.state == "live" and box.norm is None and len(given) == 1 and given <= _WORTHLESS:
+            box = replace(box, state=given.pop())
+        gives[box.key] = box.state
+        told.append(box)
+    return tuple(reversed(told))
+
+
+def _told(arrow: Arrow, finding: int | None, findings: Sequence[Finding]) -> Arrow:
+    """With the finding of the op that takes it, if that is why it carries nothing of worth."""
+    if finding is None:
+        return arrow
+    return replace(arrow, label=label_of(findings[finding]), finding=finding)
 
 
 def _leaf(view: View, state: State) -> Box:
     meta = view.trace.values.describe(view.leaf.values[0])
     shape = "x".join(str(n) for n in meta.shape) or "scalar"
-    return Box("leaf", "leaf", view.leaf.name, shape, state, view.leaf.at)
+    norm = None if view.grad is None else view.grad.norm
+    return Box("leaf", "leaf", view.leaf.name, shape, state, view.leaf.at, norm=norm)
 
 
 def _root(view: View) -> Box:

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from gradprobe.graph.boxes import Boxes
+from gradprobe.graph.cause import Cause, cause_of
 from gradprobe.graph.landmarks import DENOISED
-from gradprobe.graph.points import Point, points_of, state_of, turn_at, users_of
+from gradprobe.graph.points import Point, points_of, turn_at, users_of
 from gradprobe.graph.view import Break, View
-from gradprobe.records.picture import Box, State
-from gradprobe.records.report import WRONG, Finding
+from gradprobe.graph.worth import Gradients
+from gradprobe.records.picture import Box
+from gradprobe.records.report import Finding
 from gradprobe.records.sampling import ModuleCall
 
-_AROUND = 2  # ops drawn on either side of a cut, as far as the next named point
+_AROUND = 2  # ops drawn on either side of a place, as far as the next named point
 _WHOLE_TURNS = 6  # up to so many turns of the loop are drawn one by one,
 _WHOLE_POINTS = 30  # unless they have more named points than this
 _WHOLE = 80  # named points with a box of their own at most
 _CUTS = 8
 _DEAD = 3  # so many turns past a cut that gradient is lost on are one box: all look alike
 _SHORT = 2  # points; so few are not worth a box for all of them
+
+
+NONE: Mapping[int, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What is shown closely: an op, the input that it stops the gradient of, and its result."""
+
+    op: int
+    source: int
+    result: int
 
 
 @dataclass(slots=True)
@@ -35,53 +49,18 @@ class Plan:
         self.boxes.setdefault(box.key, box)
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """What stands on an arrow that is cut: code and line of the finding that explains it.
+def plan_of(view: View, findings: Sequence[Finding], turned: Mapping[int, int] = NONE) -> Plan:
+    """Choose the boxes; some 300 at most for any run.
 
-    `meant`: the finding is only a note, as of a solver that leaves its step size undifferentiated.
+    `turned` are the ops that made a gradient zero, or not finite, each with its finding's number.
     """
-
-    label: str
-    finding: int | None
-    meant: bool = False
-
-
-def cause_of(found: Break, findings: Sequence[Finding]) -> Cause:
-    """The finding that explains a break: by its own line, or by the stretch that it lies in."""
-    for number, finding in enumerate(findings):
-        if finding.code in WRONG:
-            continue
-        if (finding.at.file, finding.at.line) == (found.at.file, found.at.line):
-            return _cause(finding, number)
-    opened = found.region.opened_by if found.region is not None else None
-    for number, finding in enumerate(findings):
-        by = finding.opened_by
-        same = opened is not None and by is not None and by.place == opened.place
-        if same or any(r.at.place == found.at.place for r in finding.related):
-            return _cause(finding, number)
-    return Cause(f"{os.path.basename(found.at.file)}:{found.at.line}", None)
-
-
-def _cause(finding: Finding, number: int) -> Cause:
-    """`GP102 sampling.py:117`: the line that is to blame, wherever the first op was lost."""
-    at = finding.cause
-    label = f"{finding.code} {os.path.basename(at.file)}:{at.line}"
-    return Cause(label, number, meant=finding.severity == "note")
-
-
-def plan_of(view: View, findings: Sequence[Finding]) -> Plan:
-    """Choose the boxes; some 300 at most for any run."""
     users = users_of(view)
-    points = points_of(view)
-    shown = _shown_cuts(view, findings)
-    near = {op for found in shown for op in _near(view, users, points, found)}
-    whole = _whole(points, {turn_at(view, found.cut.op) for found in shown})
-    cut = {
-        found.cut.op
-        for found in view.breaks
-        if not found.hidden and not cause_of(found, findings).meant
-    }
+    gradients = Gradients(view)
+    points = points_of(view, gradients)
+    places = [*_shown_cuts(view, findings), *_shown_turns(view, turned)]
+    near = {op for place in places for op in _near(view, users, points, place)}
+    whole = _whole(points, {turn_at(view, place.op) for place in places})
+    boxes = Boxes(view, gradients, _numbered_cuts(view, findings), turned)
     plan = Plan()
 
     def group(op: int) -> tuple[str, int | None]:
@@ -95,38 +74,61 @@ def plan_of(view: View, findings: Sequence[Finding]) -> Plan:
     for (kind, _), members in groupby(sorted(near.union(points)), group):
         ops = list(members)
         if kind == "op":
-            plan.draw(ops[0], _op_box(view, ops[0], points.get(ops[0]), ops[0] in cut))
+            plan.draw(ops[0], boxes.op(ops[0], points.get(ops[0])))
         elif len(ops) <= _SHORT:
             for op in ops:
-                plan.draw(op, _point_box(points[op]))
+                plan.draw(op, boxes.point(points[op]))
         else:
             stretch = [points[op] for op in ops]
-            box = _calls_box(stretch) if kind == "calls" else _fold_box(view, stretch)
+            box = boxes.calls(stretch) if kind == "calls" else boxes.fold(stretch)
             for op in ops:
                 plan.draw(op, box)
     return plan
 
 
-def _shown_cuts(view: View, findings: Sequence[Finding]) -> list[Break]:
+def _numbered_cuts(view: View, findings: Sequence[Finding]) -> dict[int, int | None]:
+    """The ops that lose gradient without being meant to, each with its finding's number."""
+    cuts: dict[int, int | None] = {}
+    for found in view.breaks:
+        cause = cause_of(found, findings)
+        if not found.hidden and not cause.meant:
+            cuts.setdefault(found.cut.op, cause.finding)
+    return cuts
+
+
+def _shown_cuts(view: View, findings: Sequence[Finding]) -> list[_Place]:
     """The first break of each cause, but for what is meant to be cut."""
     first: dict[Cause, Break] = {}
     for found in view.breaks:
         if not found.hidden and found.cut.op >= 0:
             first.setdefault(cause_of(found, findings), found)
-    return [found for cause, found in first.items() if not cause.meant][:_CUTS]
+    cuts = [found.cut for cause, found in first.items() if not cause.meant][:_CUTS]
+    return [_Place(cut.op, cut.source, cut.result) for cut in cuts]
+
+
+def _shown_turns(view: View, turned: Mapping[int, int]) -> list[_Place]:
+    """The first op of each finding that says where a gradient became zero, or not finite."""
+    first: dict[int, _Place] = {}
+    between = view.flow.between
+    for op, finding in turned.items():
+        taken = [v for v in view.data.inputs(op) if v in between]
+        given = [v for v in view.data.outputs(op) if v in between]
+        if taken and given:
+            first.setdefault(finding, _Place(op, taken[0], given[0]))
+    return list(first.values())[:_CUTS]
 
 
 def _near(
-    view: View, users: Mapping[int, Sequence[int]], points: Mapping[int, Point], found: Break
+    view: View, users: Mapping[int, Sequence[int]], points: Mapping[int, Point], place: _Place
 ) -> Iterable[int]:
-    """The cut op and the ops around it, along the way that gradient should have taken.
+    """The op of a place and those around it, along the way that gradient should have taken.
 
-    The inside of a denoiser's call is told only if the cut lies there.
+    The inside of a denoiser's call is told only if the place lies there.
     """
-    yield found.cut.op
-    home = view.steps.call_at(found.cut.op)
+    yield place.op
+    home = view.steps.call_at(place.op)
     between, connected = view.flow.between, view.flow.connected
-    value = found.cut.source
+    value = place.source
     for _ in range(_AROUND):
         back = view.data.producer[value]
         if back < 0 or value in view.leaf.values or _abroad(view, back, home):
@@ -138,7 +140,7 @@ def _near(
         if back in points or not inputs:
             break
         value = inputs[0]
-    value = found.cut.result
+    value = place.result
     for _ in range(_AROUND):
         ahead = next(iter(users.get(value, ())), None)
         if ahead is None or _abroad(view, ahead, home):
@@ -174,50 +176,3 @@ def _whole(points: Mapping[int, Point], cuts: set[int | None]) -> set[int]:
         rest.sort(key=lambda op: points[op].turn not in beside)
         chosen = [*first, *rest[: _WHOLE - len(first)]]
     return set(chosen)
-
-
-def _point_box(point: Point) -> Box:
-    return Box(point.key, "stage", point.label, point.detail, point.state, point.at, point.step)
-
-
-def _op_box(view: View, op: int, point: Point | None, cut: bool) -> Box:
-    at = view.place_of(op)
-    name = view.trace.ops.callee_of(op).name.removeprefix("torch.").removeprefix("Tensor.")
-    return Box(
-        key=f"op{op}",
-        kind="op" if point is None else "stage",
-        label=name if point is None else point.label,
-        detail=at.expression if at is not None else "",
-        state="cut" if cut else state_of(view, view.data.outputs(op)),
-        at=at,
-        step=view.steps.of(op) if point is None else point.step,
-    )
-
-
-def _calls_box(calls: Sequence[Point]) -> Box:
-    """One box for the calls of one step that nothing drawn lies between."""
-    first = calls[0]
-    at = first.detail.partition(", ")[0]
-    detail = f"{at}, {len(calls)} calls"
-    return Box(first.key, "stage", first.label, detail, _common(calls), first.at, first.step)
-
-
-def _fold_box(view: View, stretch: Sequence[Point]) -> Box:
-    """One box for a stretch of turns."""
-    state = _common(stretch)
-    turns = sorted({point.turn for point in stretch if point.turn is not None})
-    unit = "call" if view.steps.calls and view.steps.steps[0] is None else "step"
-    if not turns:
-        label, count = f"{len(stretch)} stages", ""
-    elif len(turns) == 1:
-        label, count = f"{unit} {turns[0]}", ""
-    else:
-        label, count = f"{unit}s {turns[0]}-{turns[-1]}", f"{len(turns)} {unit}s"
-    detail = ", ".join(filter(None, (count, "healthy" if state == "live" else "")))
-    first = turns[0] if turns else None
-    return Box(f"fold{stretch[0].op}", "fold", label, detail, state, None, first)
-
-
-def _common(points: Sequence[Point]) -> State:
-    states = {point.state for point in points}
-    return states.pop() if len(states) == 1 else "partial"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gradprobe.graph.landmarks import DENOISED, FINAL, START, Landmark, landmarks_of
 from gradprobe.graph.view import View
-from gradprobe.graph.worth import worth_of
+from gradprobe.graph.worth import Gradients
 from gradprobe.records.picture import State
 from gradprobe.records.sampling import StageMark
 from gradprobe.records.source import Frame
@@ -41,12 +41,6 @@ def users_of(view: View) -> Mapping[int, Sequence[int]]:
     return users
 
 
-def state_of(view: View, values: Sequence[int]) -> State:
-    """Whether gradient passes any of the values, and what it is worth."""
-    live = [v for v in values if v in view.flow.connected]
-    return worth_of(view, live) if live else "lost"
-
-
 def turn_at(view: View, op: int) -> int | None:
     """The turn of the loop in which `op` ran, judged by the denoiser's call before it."""
     steps = view.steps
@@ -57,12 +51,12 @@ def turn_at(view: View, op: int) -> int | None:
     return position if step is None else step
 
 
-def points_of(view: View) -> dict[int, Point]:
+def points_of(view: View, gradients: Gradients) -> dict[int, Point]:
     """All points by their op, in order of time; an op with several names has its first."""
     landmarks = landmarks_of(view.steps)
     found: dict[int, Point] = {}
     ops = set(view.flow.ops)
-    points = [*_marked(view, landmarks), *_discovered(view, landmarks)]
+    points = [*_marked(view, gradients, landmarks), *_discovered(view, gradients, landmarks)]
     # One value may be the last step's output and the final one: the ends are told by name.
     for point in sorted(points, key=lambda point: point.label not in (START, FINAL)):
         if point.op in ops:
@@ -70,7 +64,7 @@ def points_of(view: View) -> dict[int, Point]:
     return dict(sorted(found.items()))
 
 
-def _marked(view: View, landmarks: Sequence[Landmark]) -> Iterator[Point]:
+def _marked(view: View, gradients: Gradients, landmarks: Sequence[Landmark]) -> Iterator[Point]:
     """What the user or an adapter named."""
     twins = {landmark.value: landmark for landmark in landmarks}
     for mark in view.trace.stages:
@@ -86,7 +80,7 @@ def _marked(view: View, landmarks: Sequence[Landmark]) -> Iterator[Point]:
             f"stage:{mark.name}:{mark.value}",
             mark.name,
             _detail(view, step, twin if mark.name == DENOISED else None),
-            state_of(view, (mark.value,)),
+            gradients.state((mark.value,)),
             mark.at,
             step,
             _turn(view, mark.name, op, None if own else step),
@@ -99,7 +93,7 @@ def _step(view: View, mark: StageMark, twin: Landmark | None) -> int | None:
     return twin.step if twin is not None else view.steps.around(mark.at_op, mark.value)
 
 
-def _discovered(view: View, landmarks: Sequence[Landmark]) -> Iterator[Point]:
+def _discovered(view: View, gradients: Gradients, landmarks: Sequence[Landmark]) -> Iterator[Point]:
     """What the dataflow shows, but for what has been named otherwise."""
     if view.trace.looks != "auto":
         return
@@ -114,7 +108,7 @@ def _discovered(view: View, landmarks: Sequence[Landmark]) -> Iterator[Point]:
             f"stage:{mark.name}:{mark.value}",
             mark.name,
             _detail(view, mark.step, mark if mark.name == DENOISED else None),
-            state_of(view, (mark.value,)),
+            gradients.state((mark.value,)),
             mark.at,
             mark.step,
             _turn(view, mark.name, op, mark.step),

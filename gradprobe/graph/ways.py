@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gradprobe.graph.plan import Cause, Plan, cause_of
+from gradprobe.graph.cause import Cause, cause_of
+from gradprobe.graph.plan import Plan
 from gradprobe.graph.view import View
 from gradprobe.records.picture import Arrow, State
 from gradprobe.records.report import Finding

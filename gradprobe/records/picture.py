@@ -25,6 +25,10 @@ class Box:
     state: `live` (gradient passes), `partial` (some of it), `zero` and `nonfinite` (it passes, and
     is exactly zero, or NaN or Inf somewhere), `cut` (the op that loses it), `lost` (the leaf's
     values pass, its gradient does not), `unknown`.
+
+    `finding` is the index of the finding that was made at this op: it loses gradient, or makes it
+    zero or not finite, though what comes to it is sound. `norm` is that of the gradient that comes
+    to the box, at its end where it is a stretch; None where that is not known.
     """
 
     key: str
@@ -34,6 +38,8 @@ class Box:
     state: State
     at: Frame | None = None
     step: int | None = None
+    finding: int | None = None
+    norm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ def _edge(wire: Wire) -> dict[str, str]:
     return {
         "color": look.line,
         "style": look.style,
-        "penwidth": "2.4" if wire.heavy else "1.4",
+        "penwidth": f"{wire.width:.1f}",
         "tooltip": _quoted(wire.tooltip),
         "labeltooltip": _quoted(wire.tooltip),
         **label,

@@ -14,8 +14,10 @@ from gradprobe.render.chips import Chip, chips
 from gradprobe.render.looks import CROSS, LOOKS, Look
 from gradprobe.render.plain import cropped, visible, wrapped
 from gradprobe.render.thin import thinned
+from gradprobe.render.widths import Widths
 
 CAPTION = "Values run along the arrows; solid lines can carry gradient back."
+WIDTHS = " The wider a line, the larger the gradient's norm."
 _NO_ARROWS = "No values run from one box to another."
 _NO_BOXES = "Nothing was recorded that could be drawn."
 _TITLE_CELLS = 30
@@ -31,6 +33,10 @@ _WORDS: dict[tuple[BoxKind, State], str] = {  # where the words of the state wou
     ("leaf", "cut"): "\u00d7 the root does not use it",
     ("root", "lost"): "\u00d7 no way back to the leaf",
     ("source", "unknown"): "",
+}
+_MADE: dict[State, str] = {  # where the box is the op that made the gradient so
+    "zero": "0 becomes zero here",
+    "nonfinite": "! becomes NaN or Inf here",
 }
 _SHAPES: dict[BoxKind, str] = {"fold": "box3d", "source": "note", "op": "box"}
 
@@ -56,12 +62,13 @@ class Wire:
     """An arrow; `label` starts with a cross where gradient stops.
 
     A finding stands in full on one arrow; where it stops gradient again there is the cross alone.
+    `width` is in points.
     """
 
     tail: str
     head: str
     look: Look
-    heavy: bool
+    width: float
     label: str
     tooltip: str
 
@@ -86,12 +93,13 @@ def scene(report: Report) -> Scene:
     arrows = thinned(picture)
     without = _NO_ARROWS if picture.boxes else _NO_BOXES
     told = _told(arrows)
+    widths = Widths.of(picture)
     return Scene(
         _lines(report.headline, _HEADLINE_CELLS, 3),
         chips(report),
-        CAPTION if arrows else without,
+        (CAPTION + (WIDTHS if widths.tell else "")) if arrows else without,
         tuple(_shape(box) for box in picture.boxes),
-        tuple(_wire(arrow, arrow in told, report) for arrow in arrows),
+        tuple(_wire(arrow, widths.along(arrow), arrow in told, report) for arrow in arrows),
     )
 
 
@@ -128,17 +136,24 @@ def _shape(box: Box) -> Shape:
         box.key,
         _SHAPES.get(box.kind, "box"),
         box.kind in ("leaf", "stage", "root"),
-        box.kind in ("leaf", "root") or box.state == "cut",
+        box.kind in ("leaf", "root") or box.state == "cut" or _made(box),
         LOOKS[box.state],
         cropped(box.label, _TITLE_CELLS),
         tag,
         _lines(box.detail, _DETAIL_CELLS, _DETAIL_LINES),
-        _WORDS.get((box.kind, box.state), LOOKS[box.state].words),
-        _tooltip(box.label, box.at),
+        _MADE[box.state]
+        if _made(box)
+        else _WORDS.get((box.kind, box.state), LOOKS[box.state].words),
+        _tooltip(box.label if box.norm is None else f"{box.label}, |grad| {box.norm:.3g}", box.at),
     )
 
 
-def _wire(arrow: Arrow, told: bool, report: Report) -> Wire:
+def _made(box: Box) -> bool:
+    """Whether the box is the op that made the gradient zero, or not finite."""
+    return box.finding is not None and box.state in _MADE
+
+
+def _wire(arrow: Arrow, width: float, told: bool, report: Report) -> Wire:
     look = LOOKS[arrow.state]
     tooltip = _place_label(arrow.label)
     mark = CROSS if arrow.state == "cut" else ""
@@ -148,7 +163,7 @@ def _wire(arrow: Arrow, told: bool, report: Report) -> Wire:
         allowed = " (allowed)" if finding.allowed else ""
         title = f"{finding.code} {finding.name}{allowed}"
         tooltip = _tooltip(f"{title}: {finding.message}", finding.at)
-    return Wire(arrow.tail, arrow.head, look, arrow.state == "cut", label, tooltip)
+    return Wire(arrow.tail, arrow.head, look, width, label, tooltip)
 
 
 def _place_label(label: str) -> str:

@@ -49,3 +49,42 @@ def test_what_comes_before_the_op_has_its_state(line: str, state: str, tmp_path:
 def test_a_sound_way_beside_it_makes_the_leaf_live(tmp_path: Path) -> None:
     found, _ = states(tmp_path, "x * 0.0", beside="z0")
     assert (found["z0"], found["start_state"], found["before"]) == ("live", "zero", "zero")
+
+
+@pytest.mark.parametrize(
+    ("line", "state"), [("x.clamp(100.0, 101.0)", "zero"), ("(x - 3.0).sqrt()", "nonfinite")]
+)
+def test_the_op_that_made_it_so_is_drawn_with_its_finding(
+    line: str, state: str, tmp_path: Path
+) -> None:
+    run = trace(tmp_path, PROGRAM.format(line=line, beside="0.0"), numerics="nodes")
+    picture = run.report.picture
+    (made,) = [box for box in picture.boxes if box.finding is not None]
+    assert (made.label, made.state, made.finding) == ("after", state, 0)
+    (into,) = [arrow for arrow in picture.arrows if arrow.head == made.key]
+    assert (into.state, into.finding, into.label.split()[0]) == (
+        state,
+        0,
+        run.report.findings[0].code,
+    )
+    (out_of,) = [arrow for arrow in picture.arrows if arrow.tail == made.key]
+    assert (out_of.state, out_of.label) == ("live", "")
+
+
+def test_an_op_whose_gradient_was_not_measured_is_as_what_it_is_handed_to(tmp_path: Path) -> None:
+    line = "((x * 2.0) + 1.0).clamp(100.0, 101.0)"
+    run = trace(tmp_path, PROGRAM.format(line=line, beside="0.0"), numerics="nodes")
+    ops = [box for box in run.report.picture.boxes if box.kind == "op"]
+    assert [(box.label, box.state, box.norm) for box in ops] == [
+        ("mul", "zero", None),
+        ("add", "zero", None),
+        ("add", "live", None),  # these come after it
+        ("sum", "live", None),
+    ]
+
+
+def test_norms_are_those_of_the_gradients(tmp_path: Path) -> None:
+    found, picture = states(tmp_path, "x * 3.0")
+    norms = {box.label: box.norm for box in picture.boxes if box.norm is not None}
+    assert norms == {"z0": 12.0, "start_state": 6.0, "before": 6.0, "after": 2.0}
+    assert set(found) - set(norms) <= {"loss"}
