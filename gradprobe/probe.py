@@ -28,6 +28,7 @@ from gradprobe.records import display
 from gradprobe.records.baseline import Baseline
 from gradprobe.records.baseline import read as read_baseline
 from gradprobe.records.numerics import NUMERICS, Numerics
+from gradprobe.records.picture import DEPTHS, Depth
 from gradprobe.records.progress import Progress
 from gradprobe.records.report import FIND_STAGES, OPS, FindStages, Ops, Report, Stage
 
@@ -73,6 +74,10 @@ class Probe:
     leaves the `with` block, so that it stands under the traceback wherever that is shown. Else an
     exception is left exactly as it is; `explain()` has the same words.
 
+    `depth` is how closely the report's picture is drawn: `auto`, the named points of the run, and
+    the ops around each finding; `module` and `op`, also what each function of the network does, or
+    each op, around the first finding.
+
     `progress` is called with a `records.progress.Progress` while the block runs: after two seconds,
     then up to five times a second, from where something is recorded. It must leave torch alone.
 
@@ -100,6 +105,7 @@ class Probe:
         follow_host: bool = False,
         command: Sequence[str] = (),
         annotate: bool = False,
+        depth: Depth = "auto",
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
         if isinstance(leaves, str):
@@ -112,6 +118,8 @@ class Probe:
             raise UsageError(f"ops is {ops!r}; it is one of {', '.join(OPS)}")
         if numerics not in NUMERICS:
             raise UsageError(f"numerics is {numerics!r}; it is one of {', '.join(NUMERICS)}")
+        if depth not in DEPTHS:
+            raise UsageError(f"depth is {depth!r}; it is one of {', '.join(DEPTHS)}")
         selectors = parse(stages)
         if isinstance(baseline, str | Path):
             baseline = read_baseline(baseline)
@@ -136,6 +144,7 @@ class Probe:
             self._recorder.iterations.watchers.insert(0, search)
         self._command = tuple(command)
         self._annotate = annotate
+        self._depth = depth
         self._named = bool(leaves) or root is not None
         self._running = False
         self._started = False
@@ -194,7 +203,7 @@ class Probe:
         if self._report is not None:
             return self._report
         trace = build(self._recorder, self._command)
-        report = report_of(trace, self._terms)
+        report = report_of(trace, self._terms, self._depth)
         if not self._running:
             self._report = report
             self._trail_lost = bool(trace.exits) and may_have_returned(dataflow(trace))

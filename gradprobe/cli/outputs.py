@@ -40,6 +40,8 @@ class Outputs:
     engine: str | None
     raw: bool
     color: str
+    depth: str = "auto"
+    focus: str | None = None
     base: str = field(default_factory=os.getcwd)
 
     @property
@@ -113,7 +115,12 @@ class Outputs:
 
     def _options(self, format: str, stream: TextIO | None = None) -> dict[str, object]:
         """Those of our options that the renderer of `format` has a field for."""
-        asked: dict[str, object] = {"raw": self.raw, "base": self.base}
+        asked: dict[str, object] = {
+            "raw": self.raw,
+            "base": self.base,
+            "depth": self.depth,
+            "focus": self.focus,
+        }
         if self.engine is not None:
             asked["engine"] = self.engine
         if stream is not None:
@@ -185,6 +192,17 @@ def output_options(format: str | None) -> Decorator:
             help="Draw the autograd graph as it stands, node by node (torchviz).",
         ),
         click.option(
+            "--depth",
+            type=click.Choice(["stage", "step", "module", "op"]),
+            help="How much a box of the picture holds: a stage of the run, a step, what a function "
+            "of the network did, an op. [default: named points, and ops around each finding]",
+        ),
+        click.option(
+            "--focus",
+            metavar="FINDING",
+            help="Draw around one finding alone: its code, or its number from 1.",
+        ),
+        click.option(
             "--color",
             type=click.Choice(["auto", "always", "never"]),
             default="auto",
@@ -200,12 +218,15 @@ def output_options(format: str | None) -> Decorator:
             format: str | None,
             engine: str | None,
             raw: bool,
+            depth: str | None,
+            focus: str | None,
             color: str,
             **others: object,
         ) -> Any:
             if format is None and not files:
                 format = "text"
-            return command(outputs=Outputs(files, format, engine, raw, color), **others)
+            outputs = Outputs(files, format, engine, raw, color, depth or "auto", focus)
+            return command(outputs=outputs, **others)
 
         decorated: Callable[..., Any] = with_outputs
         for option in reversed(options):

@@ -23,6 +23,7 @@ from gradprobe.cli.second_run import SecondRun
 from gradprobe.config import Config, load, nearest
 from gradprobe.errors import UsageError
 from gradprobe.records.numerics import NUMERICS
+from gradprobe.records.picture import DEPTHS
 from gradprobe.records.report import FIND_STAGES, FOLLOW_HOST, OPS, SEVERITIES, Report
 from gradprobe.target import INTERRUPTED, Outcome, parse, run
 
@@ -159,6 +160,8 @@ def trace(
         follow_host=follow_host,
         **found.asked,
     )
+    if outputs.depth in DEPTHS:  # the others are made of the picture that is always drawn
+        asked["depth"] = outputs.depth
     again = SecondRun(
         command,
         as_module,

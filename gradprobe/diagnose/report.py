@@ -23,7 +23,7 @@ from gradprobe.diagnose.views import goals_of, views_of
 from gradprobe.graph.collapse import picture_of
 from gradprobe.graph.dataflow import dataflow
 from gradprobe.graph.view import View
-from gradprobe.records.picture import Picture
+from gradprobe.records.picture import Depth, Picture
 from gradprobe.records.report import (
     BY_CAUSE,
     SEVERITIES,
@@ -57,8 +57,8 @@ class Judged:
     beside: tuple[Finding, ...] = ()
 
 
-def report_of(trace: Trace, terms: Terms | None = None) -> Report:
-    """Diagnose a trace. Takes time linear in its ops, for each leaf.
+def report_of(trace: Trace, terms: Terms | None = None, depth: Depth = "auto") -> Report:
+    """Diagnose a trace. Takes time linear in its ops, for each leaf. `depth` is the picture's.
 
     By the user's `terms` findings are left out or marked as accepted. The verdict is none of that.
     """
@@ -94,7 +94,7 @@ def report_of(trace: Trace, terms: Terms | None = None) -> Report:
         counts=_counts(trace, views),
         unseen=tuple(unseen),
         cost=Cost(trace.record_bytes, trace.seconds, time.perf_counter() - began),
-        picture=_picture(views, [*findings, *weighed.left]),
+        picture=_picture(views, [*findings, *weighed.left], depth),
         calls=rows_of(views, calls),
         passes=passes_of(trace, [view.leaf for view in views]),
         autograd_dot=trace.autograd_dot,
@@ -102,11 +102,11 @@ def report_of(trace: Trace, terms: Terms | None = None) -> Report:
     )
 
 
-def _picture(views: Sequence[View], findings: Sequence[Finding]) -> Picture:
+def _picture(views: Sequence[View], findings: Sequence[Finding], depth: Depth) -> Picture:
     """A cut keeps its label there, whether or not its finding is reported."""
     if not views:
         return Picture()
-    return picture_of(views[0], findings, origins(views[0], findings))
+    return picture_of(views[0], findings, origins(views[0], findings), depth)
 
 
 def _files(judged: Sequence[Judged]) -> frozenset[str]:

@@ -90,8 +90,33 @@ class Boxes:
             label, count = f"{unit}s {turns[0]}-{turns[-1]}", f"{len(turns)} {unit}s"
         detail = ", ".join(filter(None, (count, "healthy" if state == "live" else "")))
         first = turns[0] if turns else None
-        key, norm = f"fold{stretch[0].op}", self._norm(stretch[-1].op)
-        return Box(key, "fold", label, detail, state, None, first, norm=norm)
+        return Box(
+            f"fold{stretch[0].op}",
+            "fold",
+            label,
+            detail,
+            state,
+            None,
+            first,
+            norm=self._norm(stretch[-1].op),
+            last_step=turns[-1] if turns else None,
+        )
+
+    def run(self, ops: Sequence[int]) -> Box:
+        """One box for ops that one function ran one after the other."""
+        view = self._view
+        at = view.place_of(ops[0])
+        states = {self._state(op) for op in ops}
+        return Box(
+            f"run{ops[0]}",
+            "fold",
+            at.function if at is not None else "",
+            f"{len(ops)} ops" if len(ops) > 1 else _written(at),
+            states.pop() if len(states) == 1 else "partial",
+            at,
+            view.steps.of(ops[0]),
+            norm=self._norm(ops[-1]),
+        )
 
     def _state(self, op: int) -> State:
         if op in self._cuts:

@@ -15,7 +15,7 @@ from gradprobe.graph.plan import NONE, plan_of
 from gradprobe.graph.view import View
 from gradprobe.graph.ways import arrows_of
 from gradprobe.graph.worth import Gradients
-from gradprobe.records.picture import Arrow, Box, Picture, State
+from gradprobe.records.picture import Arrow, Box, Depth, Picture, State
 from gradprobe.records.report import Finding
 
 _UNUSED = "GP109"
@@ -23,7 +23,10 @@ _WORTHLESS: frozenset[State] = frozenset({"zero", "nonfinite"})
 
 
 def picture_of(
-    view: View, findings: Sequence[Finding], turned: Mapping[int, int] = NONE
+    view: View,
+    findings: Sequence[Finding],
+    turned: Mapping[int, int] = NONE,
+    depth: Depth = "auto",
 ) -> Picture:
     """The picture of one leaf's way to its root; `findings` name the causes on cut arrows.
 
@@ -31,7 +34,7 @@ def picture_of(
     """
     if not view.flow.used:
         return _unused(view, findings)
-    plan = plan_of(view, findings, turned)
+    plan = plan_of(view, findings, turned, depth)
     gradients = Gradients(view)
     leaf = _leaf(view, "lost" if view.total else gradients.worth(view.leaf.values[-1:]))
     arrows = arrows_of(view, plan, findings)
@@ -48,7 +51,7 @@ def picture_of(
         else arrow
         for arrow in arrows
     )
-    return Picture(boxes, tuple(drawn))
+    return Picture(boxes, tuple(drawn), depth)
 
 
 def _inferred(boxes: Sequence[Box], arrows: Sequence[Arrow]) -> tuple[Box, ...]:

@@ -8,11 +8,12 @@ from itertools import groupby
 
 from gradprobe.graph.boxes import Boxes
 from gradprobe.graph.cause import Cause, cause_of
+from gradprobe.graph.close_up import runs_of, window
 from gradprobe.graph.landmarks import DENOISED
 from gradprobe.graph.points import Point, points_of, turn_at, users_of
 from gradprobe.graph.view import Break, View
 from gradprobe.graph.worth import Gradients
-from gradprobe.records.picture import Box
+from gradprobe.records.picture import Box, Depth
 from gradprobe.records.report import Finding
 from gradprobe.records.sampling import ModuleCall
 
@@ -49,7 +50,12 @@ class Plan:
         self.boxes.setdefault(box.key, box)
 
 
-def plan_of(view: View, findings: Sequence[Finding], turned: Mapping[int, int] = NONE) -> Plan:
+def plan_of(
+    view: View,
+    findings: Sequence[Finding],
+    turned: Mapping[int, int] = NONE,
+    depth: Depth = "auto",
+) -> Plan:
     """Choose the boxes; some 300 at most for any run.
 
     `turned` are the ops that made a gradient zero, or not finite, each with its finding's number.
@@ -60,10 +66,19 @@ def plan_of(view: View, findings: Sequence[Finding], turned: Mapping[int, int] =
     places = [*_shown_cuts(view, findings), *_shown_turns(view, turned)]
     near = {op for place in places for op in _near(view, users, points, place)}
     whole = _whole(points, {turn_at(view, place.op) for place in places})
+    runs: Mapping[int, int] = {}
+    if depth != "auto":
+        centre = places[0].op if places else None
+        if depth == "op":
+            near.update(window(view, centre))
+        else:
+            runs = runs_of(view, centre, near.union(points))
     boxes = Boxes(view, gradients, _numbered_cuts(view, findings), turned)
     plan = Plan()
 
     def group(op: int) -> tuple[str, int | None]:
+        if op in runs:
+            return "run", runs[op]
         point = points.get(op)
         if point is None or op in near:
             return "op", op
@@ -71,10 +86,14 @@ def plan_of(view: View, findings: Sequence[Finding], turned: Mapping[int, int] =
             return "fold", None
         return ("calls", point.turn) if point.label == DENOISED else ("point", op)
 
-    for (kind, _), members in groupby(sorted(near.union(points)), group):
+    for (kind, _), members in groupby(sorted(near.union(points, runs)), group):
         ops = list(members)
         if kind == "op":
             plan.draw(ops[0], boxes.op(ops[0], points.get(ops[0])))
+        elif kind == "run":
+            box = boxes.run(ops)
+            for op in ops:
+                plan.draw(op, box)
         elif len(ops) <= _SHORT:
             for op in ops:
                 plan.draw(op, boxes.point(points[op]))

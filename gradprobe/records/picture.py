@@ -6,11 +6,13 @@ Built once by the diagnosis, so that a saved report can be drawn again without t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from gradprobe.records.source import Frame
 
 BoxKind = Literal["leaf", "stage", "op", "fold", "source", "root"]
+Depth = Literal["auto", "module", "op"]
+DEPTHS: Final[tuple[Depth, ...]] = get_args(Depth)
 State = Literal["live", "partial", "zero", "nonfinite", "cut", "lost", "unknown"]
 
 
@@ -28,7 +30,8 @@ class Box:
 
     `finding` is the index of the finding that was made at this op: it loses gradient, or makes it
     zero or not finite, though what comes to it is sound. `norm` is that of the gradient that comes
-    to the box, at its end where it is a stretch; None where that is not known.
+    to the box, at its end where it is a stretch; None where that is not known. A stretch of steps
+    goes from `step` to `last_step`.
     """
 
     key: str
@@ -40,6 +43,7 @@ class Box:
     step: int | None = None
     finding: int | None = None
     norm: float | None = None
+    last_step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,13 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Boxes in order from leaf to root, and the arrows between them; at most about 300 boxes."""
+    """Boxes in order from leaf to root, and the arrows between them; at most about 300 boxes.
+
+    `depth` is how closely it was drawn: `auto`, named points, and the ops around each finding;
+    `module`, also what each function of the network does around the first finding; `op`, also each
+    op there.
+    """
 
     boxes: tuple[Box, ...] = ()
     arrows: tuple[Arrow, ...] = ()
+    depth: Depth = "auto"

@@ -15,6 +15,7 @@ from gradprobe.render.chips import Chip
 from gradprobe.render.looks import CROSS
 from gradprobe.render.rows import rows
 from gradprobe.render.scene import Scene, Shape, Wire, scene
+from gradprobe.render.zoom import Drawn, zoomed
 
 SANS = "Helvetica"
 MONO = "Courier"
@@ -24,13 +25,21 @@ _FAINT = "#5E6B75"
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """`rankdir` as in DOT: LR draws from left to right, TB from top to bottom."""
+    """`rankdir` as in DOT: LR draws from left to right, TB from top to bottom.
+
+    `depth` and `focus` are those of `Svg`.
+    """
 
     rankdir: str = "LR"
+    depth: Drawn = "auto"
+    focus: str | None = None
 
     def render(self, report: Report) -> str:
-        """DOT source; every string of the program in it is escaped."""
-        return source(scene(report), self.rankdir)
+        """DOT source; every string of the program in it is escaped.
+
+        Raises `UsageError` for a depth or a focus that the picture does not have.
+        """
+        return source(scene(zoomed(report, self.depth, self.focus)), self.rankdir)
 
 
 def source(drawn: Scene, rankdir: str = "LR") -> str:

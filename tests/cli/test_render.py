@@ -114,3 +114,33 @@ def test_a_file_that_fails_keeps_no_other(saved: Report, here: Path, command: Ru
     assert done.stderr == (
         "gradprobe: cannot write full.svg: No space left on device; choose another path\n"
     )
+
+
+def test_the_picture_is_drawn_from_further_away(saved: Report, command: Run) -> None:
+    for depth in ("stage", "step"):
+        done = command("render", "report.json", "--format", "dot", "--depth", depth)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.rstrip("\n") == saved.render("dot", depth=depth).rstrip("\n")
+
+
+def test_the_picture_is_drawn_around_one_finding(saved: Report, command: Run) -> None:
+    done = command("render", "report.json", "--format", "dot", "--focus", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.rstrip("\n") == saved.render("dot", focus="1").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("--depth", "op"), "shows no single ops: trace again with --depth op"),
+        (("--focus", "GP305"), "no finding has the code 'GP305'"),
+    ],
+)
+def test_what_the_picture_does_not_show_is_refused_in_one_line(
+    saved: Report, here: Path, command: Run, asked: tuple[str, str], told: str
+) -> None:
+    done = command("render", "report.json", "-o", "a.svg", *asked)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (here / "a.svg").exists()

@@ -11,6 +11,7 @@ from gradprobe.records.report import Finding, Report
 from gradprobe.render.machine.mermaid import flowchart
 from gradprobe.render.machine.places import encodable, sentence
 from gradprobe.render.plain import cropped, place, visible
+from gradprobe.render.zoom import Drawn, zoomed
 
 _MOST_FINDINGS = 20
 _MOST_STAGES = 60
@@ -22,21 +23,29 @@ _REFERENCES = re.compile(r"[#@]|:(?=[A-Za-z0-9/+])")
 
 @dataclass(frozen=True, slots=True)
 class Markdown:
-    """GitHub's Markdown. Paths are relative to `base` (None: the current directory)."""
+    """GitHub's Markdown. Paths are relative to `base` (None: the current directory).
+
+    `depth` and `focus` are those of `Svg`, for the diagram.
+    """
 
     base: str | None = None
+    depth: Drawn = "auto"
+    focus: str | None = None
 
     def render(self, report: Report) -> str:
-        """The diagnosis, each finding with its line and what to do, the picture, and details."""
+        """The diagnosis, each finding with its line and what to do, the picture, and details.
+
+        Raises `UsageError` for a depth or a focus that the picture does not have.
+        """
         lines = [f"### gradprobe: {report.verdict}", "", _text(report.headline), ""]
         for finding in report.findings[:_MOST_FINDINGS]:
             lines += self._finding(finding)
         left = len(report.findings) - _MOST_FINDINGS
         if left > 0:
             lines += [f"{left} more findings; the JSON report has them all.", ""]
-        boxes = len(report.picture.boxes)
-        if 0 < boxes <= _MOST_BOXES:
-            lines += ["```mermaid", *flowchart(report.picture), "```", ""]
+        picture = zoomed(report, self.depth, self.focus).picture
+        if 0 < len(picture.boxes) <= _MOST_BOXES:
+            lines += ["```mermaid", *flowchart(picture), "```", ""]
         lines += _details("leaves", _leaves(report))
         lines += _details("stages", _stages(report))
         lines += _details("not seen", [f"- {_text(sentence)}" for sentence in report.unseen])
