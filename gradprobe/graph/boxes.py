@@ -14,8 +14,8 @@ from gradprobe.records.source import Frame
 class Boxes:
     """Makes boxes for ops and points of a view.
 
-    `cuts` are the ops that lose gradient, `turned` those that make it zero or not finite; with the
-    numbers of their findings.
+    `cuts` are the ops that lose gradient, `turned` those that make it zero or not finite, or at
+    which backward raised; with the numbers of their findings.
     """
 
     def __init__(
@@ -122,7 +122,8 @@ class Boxes:
         if op in self._cuts:
             return "cut"
         if op in self._turned:
-            return "nonfinite" if self._view.nonfinite else "zero"
+            raised, nonfinite = self._view.raised, self._view.nonfinite
+            return "cut" if raised else "nonfinite" if nonfinite else "zero"
         return self._gradients.state(self._view.data.outputs(op))
 
     def _norm(self, op: int) -> float | None:

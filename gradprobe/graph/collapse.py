@@ -30,13 +30,15 @@ def picture_of(
 ) -> Picture:
     """The picture of one leaf's way to its root; `findings` name the causes on cut arrows.
 
-    `turned` are ops that made the gradient zero, or not finite, each with its finding's number.
+    `turned` are ops that made the gradient zero, or not finite, or at which backward raised, each
+    with its finding's number.
     """
     if not view.flow.used:
         return _unused(view, findings)
     plan = plan_of(view, findings, turned, depth)
     gradients = Gradients(view)
-    leaf = _leaf(view, "lost" if view.total else gradients.worth(view.leaf.values[-1:]))
+    nothing = view.total or view.raised
+    leaf = _leaf(view, "lost" if nothing else gradients.worth(view.leaf.values[-1:]))
     arrows = arrows_of(view, plan, findings)
     boxes = _inferred((leaf, *plan.boxes.values(), _root(view)), arrows)
     # What comes to a box is what runs back along the arrows that leave it.
@@ -45,10 +47,17 @@ def picture_of(
         if op in turned:
             comes[key] = gradients.state(view.data.outputs(op))
     made = {plan.key_of[op]: number for op, number in turned.items() if op in plan.key_of}
+
+    def carried(arrow: Arrow) -> State:
+        if arrow.state == "live" and view.raised and arrow.head in made:
+            return "cut"
+        worthless = arrow.state == "live" and comes[arrow.tail] in _WORTHLESS
+        return comes[arrow.tail] if worthless else arrow.state
+
     drawn = (
-        _told(replace(arrow, state=comes[arrow.tail]), made.get(arrow.head), findings)
-        if arrow.state == "live" and comes[arrow.tail] in _WORTHLESS
-        else arrow
+        arrow
+        if (state := carried(arrow)) == arrow.state
+        else _told(replace(arrow, state=state), made.get(arrow.head), findings)
         for arrow in arrows
     )
     return Picture(boxes, tuple(drawn), depth)

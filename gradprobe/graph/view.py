@@ -73,6 +73,11 @@ class View:
         return self.grad is not None and self.grad.nonfinite > 0
 
     @property
+    def raised(self) -> bool:
+        """Whether the backward pass ended in an exception, and nothing reached the leaf."""
+        return self.passed is not None and bool(self.passed.raised) and self.grad is None
+
+    @property
     def sealed(self) -> bool:
         """Whether all that feeds the root is known by origin, but for parameters and leaves."""
         values, feeding = self.trace.values, self.flow.feeding

@@ -182,6 +182,8 @@ class DenoiserCall:
 # Findings of a gradient that arrives, and is another than the program's: `at` is a write, and
 # `opened_by` the op that had saved what was written.
 WRONG: Final = frozenset({"GP202"})
+# Findings made at a write to what an op had saved for backward.
+OVERWRITTEN: Final = frozenset({"GP201", "GP202"})
 # Findings that are one for all the lines that one cause took: a `with` or a decorator.
 BY_CAUSE: Final = frozenset({"GP102", "GP103"})
 

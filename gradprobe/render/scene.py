@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from gradprobe.records.picture import Arrow, Box, BoxKind, Picture, State
-from gradprobe.records.report import Report
+from gradprobe.records.report import OVERWRITTEN, Finding, Report
 from gradprobe.records.source import Frame
 from gradprobe.render.chips import Chip, chips
 from gradprobe.render.looks import CROSS, LOOKS, Look
@@ -38,6 +38,8 @@ _MADE: dict[State, str] = {  # where the box is the op that made the gradient so
     "zero": "0 becomes zero here",
     "nonfinite": "! becomes NaN or Inf here",
 }
+_RAISED = "\u00d7 backward raised here"
+_WROTE = "! writes over what was saved"
 _SHAPES: dict[BoxKind, str] = {"fold": "box3d", "source": "note", "op": "box"}
 
 
@@ -98,7 +100,7 @@ def scene(report: Report) -> Scene:
         _lines(report.headline, _HEADLINE_CELLS, 3),
         chips(report),
         (CAPTION + (WIDTHS if widths.tell else "")) if arrows else without,
-        tuple(_shape(box) for box in picture.boxes),
+        tuple(_shape(box, report.findings) for box in picture.boxes),
         tuple(_wire(arrow, widths.along(arrow), arrow in told, report) for arrow in arrows),
     )
 
@@ -121,7 +123,7 @@ def describe(picture: Picture) -> str:
     return f"{len(names)} boxes and {len(picture.arrows)} arrows{span}{where}."
 
 
-def _shape(box: Box) -> Shape:
+def _shape(box: Box, findings: Sequence[Finding]) -> Shape:
     tag = _TAGS.get(box.kind, "")
     step = f"step {box.step}"
     if (
@@ -141,11 +143,21 @@ def _shape(box: Box) -> Shape:
         cropped(box.label, _TITLE_CELLS),
         tag,
         _lines(box.detail, _DETAIL_CELLS, _DETAIL_LINES),
-        _MADE[box.state]
-        if _made(box)
-        else _WORDS.get((box.kind, box.state), LOOKS[box.state].words),
+        _words(box, findings),
         _tooltip(box.label if box.norm is None else f"{box.label}, |grad| {box.norm:.3g}", box.at),
     )
+
+
+def _words(box: Box, findings: Sequence[Finding]) -> str:
+    if _made(box):
+        return _MADE[box.state]
+    of = [finding for finding in findings if finding.code in OVERWRITTEN]
+    if box.state == "cut" and box.finding is not None and box.finding < len(findings):
+        if findings[box.finding].code.startswith("GP2"):
+            return _RAISED
+    elif box.kind != "leaf" and any(box.at == finding.at for finding in of):
+        return _WROTE
+    return _WORDS.get((box.kind, box.state), LOOKS[box.state].words)
 
 
 def _made(box: Box) -> bool:

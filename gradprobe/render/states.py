@@ -13,7 +13,8 @@ MISSED = "missed"  # its way to the leaf is whole, and no gradient comes to it
 ZERO, NONFINITE = "zero", "nan/inf"  # gradient comes, and is worth nothing
 APART = "-"  # it is no way to the leaf, and need not be
 _STATE: dict[Answer, str] = {"yes": LIVE, "no": LOST, "unknown": UNKNOWN}
-_NOISE, _OUTPUT, _FINAL = "step_noise", "denoised_output", "final_output"
+_WHOLE, _CUTS = frozenset({"flows", "zero", "nonfinite"}), "GP1"
+NOISE, _OUTPUT, _FINAL = "step_noise", "denoised_output", "final_output"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,17 @@ class States:
     """`noise` are the leaves that step noise has lost; for others it is drawn apart from them.
 
     Most samplers draw fresh noise for each step. That it leads to no leaf is no loss, unless a
-    finding says that it should have. `through` says of a leaf that some gradient reaches, a step
-    and the number of a denoiser's call in it whether gradient goes through that call; without a
-    number, of all calls of the step. `alone` are the steps with one record of the denoised output
-    that is no call's own: what guidance made of several.
+    finding says that it should have. `whole` are the leaves from which no way is cut: what does not
+    lead to one of these was made without it.
+
+    `through` says of a leaf that some gradient reaches, a step and the number of a denoiser's call
+    in it whether gradient goes through that call; without a number, of all calls of the step.
+    `alone` are the steps with one record of the denoised output that is no call's own: what
+    guidance made of several.
     """
 
     noise: frozenset[str]
+    whole: frozenset[str]
     through: Mapping[tuple[str, int | None, int | None], set[bool]]
     alone: frozenset[int]
 
@@ -43,8 +48,10 @@ class States:
                 passes = "no" not in (call.entered, call.left.get(leaf))
                 for number in (call.call, None):
                     through.setdefault((leaf, call.step, number), set()).add(passes)
+        cut = {f.leaf for f in report.findings if f.code.startswith(_CUTS)}
         return cls(
-            frozenset(f.leaf for f in report.findings if f.stage == _NOISE),
+            frozenset(f.leaf for f in report.findings if f.stage == NOISE),
+            frozenset(x.name for x in report.leaves if x.verdict in _WHOLE and x.name not in cut),
             through,
             frozenset(step for step, count in guided.items() if step is not None and count == 1),
         )
@@ -52,7 +59,9 @@ class States:
     def of(self, stage: Stage, leaf: str) -> str:
         """One of the words above."""
         state = _STATE[stage.connected.get(leaf, "unknown")]
-        if state == LOST and stage.name == _NOISE and leaf not in self.noise:
+        if state == LOST and stage.name == NOISE and leaf not in self.noise:
+            return APART
+        if state == LOST and leaf in self.whole:
             return APART
         if state != LIVE or stage.name != _OUTPUT:
             return state

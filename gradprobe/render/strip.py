@@ -14,6 +14,7 @@ from gradprobe.render.states import (
     LOST,
     MISSED,
     MIXED,
+    NOISE,
     NONFINITE,
     UNKNOWN,
     ZERO,
@@ -96,7 +97,10 @@ def _parts(report: Report, leaf: Leaf) -> list[_Part]:
     others = {other.name for other in report.leaves} - {leaf.name}
     way = on_the_way(report.stages, [leaf.name])
     stages = [s for s in in_order(way) if s.step is not None or s.name not in others]
-    words = _Words(_states(report, leaf, stages))
+    states = _states(report, leaf, stages)
+    # Noise has its place in a step wherever it comes from; all else without the leaf is aside.
+    stages = [s for s in stages if states[id(s)] != APART or s.name == NOISE]
+    words = _Words(states)
     blocks = [(step, list(group)) for step, group in groupby(stages, key=lambda s: s.step)]
     runs = groupby(
         (block for step, group in blocks for block in _split(step, group)),

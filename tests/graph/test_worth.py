@@ -88,3 +88,30 @@ def test_norms_are_those_of_the_gradients(tmp_path: Path) -> None:
     norms = {box.label: box.norm for box in picture.boxes if box.norm is not None}
     assert norms == {"z0": 12.0, "start_state": 6.0, "before": 6.0, "after": 2.0}
     assert set(found) - set(norms) <= {"loss"}
+
+
+OVERWRITTEN = """
+import torch
+import gradprobe
+z0 = torch.ones(4, requires_grad=True)
+x = gradprobe.tap("start_state", z0 * 2.0)
+for step in range(3):
+    x = torch.tanh(x / 3)  # <- saved
+    if step == 1:
+        x *= 3  # <- written
+loss = x.sum()
+loss.backward()
+"""
+
+
+def test_where_backward_raised_is_drawn_as_a_cut(tmp_path: Path) -> None:
+    run = trace(tmp_path, OVERWRITTEN)
+    picture = run.report.picture
+    (made,) = [box for box in picture.boxes if box.finding is not None]
+    assert (made.label, made.state) == ("tanh", "cut")
+    assert run.is_at(made.at, "saved")
+    (into,) = [arrow for arrow in picture.arrows if arrow.head == made.key]
+    line = run.line("written")
+    assert (into.state, into.label) == ("cut", f"GP201 {run.path.name}:{line}")
+    assert picture.boxes[0].state == "lost", "nothing arrives at the leaf"
+    assert [box.state for box in picture.boxes if box.label == "mul_"] == ["live"]

@@ -110,7 +110,7 @@ def test_the_first_step_starts_from_the_start_state() -> None:
         "z0 --> start_state --> [steps 0-3: step_input, denoised_output, step_noise]"
         " --> [step 4: step_input, denoised_output] --> loss"
     )
-    apart = of([Z0, start, *lost(first), *rest, LOSS], flows())
+    apart = of([Z0, start, *lost(first), *rest, LOSS], partial())
     assert "[step 0: denoised_output, step_noise]" in apart
 
 
@@ -142,8 +142,8 @@ def test_what_guidance_made_of_two_calls_is_told_by_both(live: int, word: str) -
 
 def test_behind_what_is_lost_a_root_is_live_by_another_way() -> None:
     records = [Z0, *lost(steps(1, "yes")), LOSS]
-    assert of(records, flows()) == ("z0 --x..> [step 0: step_input, denoised_output] ..> loss")
-    assert strip(replace(flows(), stages=tuple(records), calls=()))[-1].state == LIVE
+    assert of(records, partial()) == ("z0 --x..> [step 0: step_input, denoised_output] ..> loss")
+    assert strip(replace(partial(), stages=tuple(records), calls=()))[-1].state == LIVE
 
 
 def test_another_run_s_records_are_not_on_the_way() -> None:
@@ -200,6 +200,18 @@ def test_what_arrives_and_is_worth_nothing_is_marked_up_to_where_it_became_so(
     )
     flowing = replace(report, leaves=(replace(leaf, verdict="partial"),), verdict="partial")
     assert arrow not in of(stages, flowing), "a branch's own zero is not the run's"
+
+
+def test_what_was_made_without_the_leaf_is_no_part_of_its_way() -> None:
+    """Learned step noise: the start state and the first denoised output have nothing of it."""
+    start = stage("start_state", None, "no")
+    first = step(0, ("denoised_output", "no"), ("step_output", "yes"))
+    second = step(1, ("denoised_output", "yes"), ("step_output", "yes"))
+    stages = [Z0, start, *first, *second, LOSS]
+    assert of(stages, flows()) == (
+        "z0 --> [step 0: step_output] --> [step 1: denoised_output, step_output] --> loss"
+    )
+    assert "start_state" in of(stages, broken())
 
 
 def test_two_codes_name_none() -> None:
