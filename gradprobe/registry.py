@@ -53,6 +53,7 @@ renderers = Registry(
         "json": "gradprobe.render.json:Json",
         "dot": "gradprobe.render.dot:Dot",
         "svg": "gradprobe.render.svg:Svg",
+        "png": "gradprobe.render.png:Png",
         "csv": "gradprobe.render.csv:Csv",
         "txt": "gradprobe.render.text:Text",
         "sarif": "gradprobe.render.machine.sarif:Sarif",

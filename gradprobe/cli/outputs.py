@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import click
 
+from gradprobe.cli import streams
 from gradprobe.cli.progress import NO_LINE, ProgressLine
 from gradprobe.cli.streams import is_terminal
 from gradprobe.errors import CannotWrite, UnknownFormat, UsageError
@@ -53,6 +54,8 @@ class Outputs:
         """Raise `UsageError` for a format, a file or an engine that cannot be served."""
         if self.format is not None:
             _known(self.format, self.format)
+        if self.format == "png" and is_terminal(sys.stdout):
+            raise UsageError("a PNG is not for a terminal: write it to a file, as -o graph.png")
         for name, path in zip(self.files, self.paths, strict=True):
             _known(format_of(path.name), name)
             why = refusal(path)
@@ -95,9 +98,8 @@ class Outputs:
         """
         if self.format is not None:
             with line.working(f"making the report as {self.format}"):
-                text = report.render(self.format, **self._options(self.format, stream))
-            stream.write(text if text.endswith("\n") else text + "\n")
-            stream.flush()
+                made = report.encoded(self.format, **self._options(self.format, stream))
+            streams.put(made, stream)
         for name in written:
             print(f"wrote {name}", file=stream if self.for_people else sys.stderr)
 

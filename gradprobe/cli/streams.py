@@ -10,6 +10,8 @@ from typing import TextIO
 
 import click
 
+from gradprobe.errors import UsageError
+
 
 @contextmanager
 def report_stream() -> Iterator[TextIO]:
@@ -44,6 +46,26 @@ def aside() -> Iterator[None]:
         flush()
         os.dup2(kept, fd)
         os.close(kept)
+
+
+def put(made: bytes, stream: TextIO) -> None:
+    """Write a report: text with a line end at its end, in the stream's encoding; an image as it is.
+
+    Raises `UsageError` for an image where what stands for standard output takes text alone.
+    """
+    try:
+        text = made.decode()
+    except UnicodeDecodeError:  # as any PNG begins
+        buffer = getattr(stream, "buffer", None)
+        if buffer is None:
+            raise UsageError(
+                "standard output takes no image: write it to a file, as -o graph.png"
+            ) from None
+        stream.flush()
+        buffer.write(made)
+    else:
+        stream.write(text if text.endswith("\n") else f"{text}\n")
+    stream.flush()
 
 
 def flush() -> None:

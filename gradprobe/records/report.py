@@ -301,13 +301,29 @@ class Report:
         """This report as text in the given format (`text`, `json`, `csv`, `dot`, `svg` ...).
 
         `options` are the fields of that format's renderer. Raises `UnknownFormat` for a format
-        that no renderer has, `TypeError` for an option that the renderer does not know.
+        that no renderer has, `UsageError` for an image, which is no text (see `encoded`), and
+        `TypeError` for an option that the renderer does not know.
         """
+        from gradprobe.errors import UsageError
+
+        made = self._rendered(format, options)
+        if isinstance(made, bytes):
+            raise UsageError(f"{format} is no text: use encoded({format!r}), or save it")
+        return made
+
+    def encoded(self, format: str, **options: object) -> bytes:
+        """This report as the bytes of a file: an image (`png`), or text in UTF-8.
+
+        Raises as `render` does, but for images.
+        """
+        made = self._rendered(format, options)
+        return made if isinstance(made, bytes) else made.encode()
+
+    def _rendered(self, format: str, options: Mapping[str, object]) -> str | bytes:
         from gradprobe.registry import renderers
 
-        renderer = renderers.load(format)(**options)
-        text: str = renderer.render(self)
-        return text
+        made: str | bytes = renderers.load(format)(**options).render(self)
+        return made
 
     def save(self, path: str | Path, **options: object) -> Path:
         """Write this report to `path`; its name chooses the format. Returns the path.
@@ -322,9 +338,9 @@ class Report:
         suffix = format_of(target.name)
         if suffix not in renderers:
             raise UnknownFormat(suffix or str(target), sorted(renderers))
-        text = self.render(suffix, **options)
+        made = self.encoded(suffix, **options)
         try:
-            target.write_text(text, encoding="utf-8", newline="")
+            target.write_bytes(made)
         except OSError as error:
             raise CannotWrite(target, error.strerror or str(error)) from error
         return target

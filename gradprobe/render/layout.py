@@ -1,4 +1,4 @@
-"""DOT in, SVG out: by the graphviz-pure program that pip installed, or by the system's dot."""
+"""DOT in, SVG or PNG out: by the graphviz-pure that pip installed, or by the system's dot."""
 
 from __future__ import annotations
 
@@ -15,18 +15,27 @@ _SECONDS = 60
 
 def lay_out(dot: str, engine: str) -> str:
     """The SVG of `dot`. Raises `UsageError` for an engine that is unknown, missing or refuses."""
+    return _drawn(dot, engine, "svg").decode()
+
+
+def paint(dot: str, engine: str, dpi: int) -> bytes:
+    """The PNG of `dot`, in pixels to the inch (a point is 1/72). Raises as `lay_out` does."""
+    return _drawn(dot.replace("{", f"{{\n\tgraph [dpi={dpi}]", 1), engine, "png")
+
+
+def _drawn(dot: str, engine: str, format: str) -> bytes:
     if engine == "pure":
-        return _pure(dot)
+        return _pure(dot, format)
     if engine == "dot":
-        return _system(dot)
+        return _system(dot, format)
     raise UsageError(f"unknown layout engine {engine!r}: choose one of pure, dot")
 
 
-def _pure(dot: str) -> str:
+def _pure(dot: str, format: str) -> bytes:
     program = _pure_program()
     try:
         done = subprocess.run(
-            [program, "-Tsvg"],
+            [program, f"-T{format}"],
             input=dot.encode(),
             capture_output=True,
             timeout=_SECONDS,
@@ -38,7 +47,7 @@ def _pure(dot: str) -> str:
         ) from None
     except (OSError, subprocess.CalledProcessError) as error:
         raise UsageError(f"{program} failed: {_last_line(error)}; try --engine dot") from error
-    return done.stdout.decode()
+    return done.stdout
 
 
 def _pure_program() -> str:
@@ -56,16 +65,16 @@ def _pure_program() -> str:
     return program
 
 
-def _system(dot: str) -> str:
+def _system(dot: str, format: str) -> bytes:
     try:
-        text: str = graphviz.Source(dot).pipe(format="svg", encoding="utf-8", quiet=True)
+        drawn: bytes = graphviz.Source(dot).pipe(format=format, quiet=True)
     except graphviz.ExecutableNotFound:
         raise UsageError(
             "Graphviz's dot is not on PATH: install Graphviz, or leave out --engine dot"
         ) from None
     except subprocess.CalledProcessError as error:
         raise UsageError(f"dot failed: {_last_line(error)}") from error
-    return text
+    return drawn
 
 
 def _last_line(error: OSError | subprocess.CalledProcessError) -> str:

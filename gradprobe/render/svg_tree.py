@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
+from gradprobe.render.metrics import width
+
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _TITLE = f"{{{_SVG}}}title"
@@ -26,12 +28,23 @@ def finish(svg: str, headline: str, description: str) -> str:
     for text in root.iter(f"{{{_SVG}}}text"):
         family = text.get("font-family", "")
         text.set("font-family", _FONTS.get(family, family))
+        _fit(text, mono=family.startswith("Courier"))
     for tag, words in (("desc", description), ("title", headline)):
         element = ET.Element(f"{{{_SVG}}}{tag}")
         element.text = words
         root.insert(0, element)
     ET.register_namespace("", _SVG)
     return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _fit(text: ET.Element, *, mono: bool) -> None:
+    """Text keeps the width that it was laid out with, in whatever font a machine has for it."""
+    size = float(text.get("font-size", "0"))
+    bold = text.get("font-weight") == "bold"
+    wide = width(text.text or "", size, bold=bold, mono=mono)
+    if wide:
+        text.set("textLength", f"{wide:.1f}")
+        text.set("lengthAdjust", "spacingAndGlyphs")
 
 
 def scrolling(svg: str) -> str:

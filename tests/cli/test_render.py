@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -144,3 +146,12 @@ def test_what_the_picture_does_not_show_is_refused_in_one_line(
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (here / "a.svg").exists()
+
+
+def test_an_image_goes_to_a_file_or_to_a_pipe(saved: Report, here: Path, command: Run) -> None:
+    assert command("render", "report.json", "-o", "graph.png").returncode == 0
+    image = (here / "graph.png").read_bytes()
+    assert image == saved.encoded("png")
+    arguments = [sys.executable, "-m", "gradprobe", "render", "report.json", "--format", "png"]
+    done = subprocess.run(arguments, capture_output=True, cwd=here)
+    assert (done.returncode, done.stdout) == (0, image)
