@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINS := requirements/constraints.txt
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check docs bench anomaly breaks clean
+.PHONY: help demo test check docs gallery bench anomaly breaks clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make anomaly which lines anomaly mode names, and which gradprobe does'
 	@echo 'make breaks  put breaks into healthy samplers, and count the lines that are named'
 	@echo 'make docs    write again the pages and pictures made by gradprobe itself'
+	@echo 'make gallery draw the real breaks of docs/gallery again'
 	@echo 'make clean   remove what the targets made, the environment included'
 
 # torch comes first and alone: another package that asks for it would choose its own build.
@@ -74,6 +75,9 @@ breaks: $(READY)
 
 docs: $(VENV)/.demo
 	$(BIN)/python docs/make_pages.py
+
+gallery: $(READY)
+	$(BIN)/python docs/make_gallery.py
 
 clean:
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

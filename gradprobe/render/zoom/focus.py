@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from gradprobe.errors import UsageError
-from gradprobe.records.picture import Box, Picture
+from gradprobe.records.picture import Arrow, Box, Picture
 from gradprobe.records.report import Finding, Report
 from gradprobe.render.thin import thinned
 from gradprobe.render.zoom.merged import last_norm, merged, state_of
@@ -35,7 +35,7 @@ def focused(report: Report, target: str) -> Report:
     for inside, stretch in groupby(picture.boxes, lambda box: box.key in near | ends):
         members = list(stretch)
         if not inside and len(members) > 1:
-            whole = _rest(members)
+            whole = _rest(members, picture.arrows)
             groups.update((box.key, whole) for box in members)
     at = f"{os.path.basename(finding.cause.file)}:{finding.cause.line}"
     headline = f"{finding.code} {finding.name} at {at}: {finding.message}"
@@ -89,10 +89,10 @@ def _around(picture: Picture, start: set[str]) -> set[str]:
     return near
 
 
-def _rest(members: Sequence[Box]) -> Box:
+def _rest(members: Sequence[Box], arrows: Sequence[Arrow]) -> Box:
     """What is not near: the steps that it holds, or how many boxes."""
     steps = [step for box in members for step in (box.step, box.last_step) if step is not None]
-    state, _ = state_of(members)
+    state, _ = state_of(members, arrows)
     label = f"{len(members)} boxes"
     if steps and min(steps) == max(steps):
         label = f"step {steps[0]}"

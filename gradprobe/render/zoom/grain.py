@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 
 from gradprobe.errors import UsageError
 from gradprobe.graph.cause import label_of
-from gradprobe.records.picture import Box, Depth, Picture
+from gradprobe.records.picture import Arrow, Box, Picture
 from gradprobe.records.report import Finding
 from gradprobe.render.zoom.merged import last_norm, merged, state_of
 
@@ -33,14 +33,14 @@ def at_depth(picture: Picture, depth: Drawn, findings: Sequence[Finding]) -> Pic
             f"this report's picture shows no single {depth}s: trace again with --depth {depth}"
         )
     groups: dict[str, Box] = {}
-    for members in _stretches(picture.boxes, depth):
+    for members in _stretches(picture, depth):
         if len(members) > 1:
-            whole = _whole(members, findings, depth)
+            whole = _whole(members, picture.arrows, findings, depth)
             groups.update((box.key, whole) for box in members)
     return merged(picture, groups)
 
 
-def _stretches(boxes: Sequence[Box], depth: Depth | Drawn) -> Iterator[list[Box]]:
+def _stretches(picture: Picture, depth: Drawn) -> Iterator[list[Box]]:
     """Boxes in order that are to be one: of one step, or of steps in one state."""
 
     def same(numbered: tuple[int, Box]) -> tuple[object, ...]:
@@ -49,21 +49,23 @@ def _stretches(boxes: Sequence[Box], depth: Depth | Drawn) -> Iterator[list[Box]
             return (number,)
         return (None, box.step) if depth == "step" else (None,)
 
-    for _, stretch in groupby(enumerate(boxes), same):
+    for _, stretch in groupby(enumerate(picture.boxes), same):
         members = [box for _, box in stretch]
-        yield from [members] if depth == "step" else _by_state(members)
+        yield from [members] if depth == "step" else _by_state(members, picture.arrows)
 
 
-def _by_state(members: Sequence[Box]) -> Iterator[list[Box]]:
+def _by_state(members: Sequence[Box], arrows: Sequence[Arrow]) -> Iterator[list[Box]]:
     """Whole steps, those that fared alike together."""
     steps = [list(group) for _, group in groupby(members, lambda box: box.step)]
-    for _, alike in groupby(steps, state_of):
+    for _, alike in groupby(steps, lambda step: state_of(step, arrows)):
         yield [box for step in alike for box in step]
 
 
-def _whole(members: Sequence[Box], findings: Sequence[Finding], depth: Drawn) -> Box:
+def _whole(
+    members: Sequence[Box], arrows: Sequence[Arrow], findings: Sequence[Finding], depth: Drawn
+) -> Box:
     first, last = _span(members)
-    state, number = state_of(members)
+    state, number = state_of(members, arrows)
     names = dict.fromkeys(box.label for box in members if box.kind == "stage")
     told = list(names)[:_NAMES] + (["..."] if len(names) > _NAMES else [])
     detail = ", ".join(told)

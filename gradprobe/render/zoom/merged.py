@@ -39,19 +39,23 @@ def _beside(one: Arrow, other: Arrow) -> Arrow:
     return Arrow(one.tail, one.head, state, told.label, told.finding)
 
 
-def state_of(boxes: Iterable[Box]) -> tuple[State, int | None]:
+def state_of(boxes: Sequence[Box], arrows: Iterable[Arrow]) -> tuple[State, int | None]:
     """The state of boxes that are one, and the finding that was made in there.
 
-    What was lost in there counts, then what became worth nothing there; else what all have.
+    What was lost in there counts, then what became worth nothing there; else what all have. Where
+    gradient comes in past what was lost, it is a part that passes.
     """
-    members = list(boxes)
+    keys = {box.key for box in boxes}
+    inside = [a for a in arrows if a.tail in keys and a.head in keys]
+    passes = boxes[-1].state in ("live", "partial")
     for state in _MARKED:
-        for box in members:
-            if box.state == state and box.finding is not None:
-                return state, box.finding
-    states = {box.state for box in members}
-    if "cut" in states:
-        return "cut", None
+        made = [box.finding for box in boxes if box.state == state]
+        if state == "cut":
+            made += [arrow.finding for arrow in inside if arrow.state == "cut"]
+        if made and (state == "cut" or made != [None] * len(made)):
+            finding = next((number for number in made if number is not None), None)
+            return ("partial" if state == "cut" and passes else state), finding
+    states = {box.state for box in boxes}
     return (states.pop() if len(states) == 1 else "partial"), None
 
 

@@ -81,6 +81,24 @@ def test_two_arrows_that_fall_together_are_live_only_if_both_are() -> None:
     assert steps.arrows == (Arrow("step:0_input", "step:5_input", "partial"),)
 
 
+def test_a_step_that_loses_one_of_two_ways_passes_a_part() -> None:
+    """With the cut on an arrow between two stages, as where a line does it again."""
+    boxes = (
+        Box("leaf", "leaf", "z0", "4", "live"),
+        box("0_input", 0, "live"),
+        box("0_denoised", 0, "live"),
+        box("1_input", 1, "live"),
+        Box("root", "root", "loss", "backward", "live"),
+    )
+    live = tuple(Arrow(a.key, b.key, "live") for a, b in pairwise(boxes) if b.label != "denoised")
+    cut = Arrow("0_input", "0_denoised", "cut", "GP102 sampling.py:116", 0)
+    steps = at_depth(Picture(boxes, (*live, cut)), "step", FINDINGS)
+    assert told(steps)[1:3] == [
+        ("step 0", "GP102 sampling.py:116", "partial"),
+        ("input", "", "live"),
+    ]
+
+
 @pytest.mark.parametrize("name", SAMPLES)
 @pytest.mark.parametrize("depth", ["stage", "step"])
 def test_nothing_is_added_and_no_finding_is_lost(name: str, depth: Drawn) -> None:
@@ -94,10 +112,10 @@ def test_nothing_is_added_and_no_finding_is_lost(name: str, depth: Drawn) -> Non
         b for b in report.picture.boxes if b.kind in ("leaf", "root")
     ]
 
-    def made(boxes: tuple[Box, ...]) -> set[int | None]:
-        return {b.finding for b in boxes} - {None}
+    def made(drawn: Picture) -> set[int | None]:
+        return {each.finding for each in (*drawn.boxes, *drawn.arrows)} - {None}
 
-    assert made(picture.boxes) == made(report.picture.boxes)
+    assert made(picture) == made(report.picture)
 
 
 def test_what_the_picture_does_not_hold_is_refused() -> None:
