@@ -62,15 +62,18 @@ renderers = Registry(
         "junit": "gradprobe.render.machine.junit:Junit",
         "notebook": "gradprobe.render.notebook:Notebook",
         "md": "gradprobe.render.machine.markdown:Markdown",
+        "perfetto": "gradprobe.render.machine.perfetto:Perfetto",
+        "model-explorer": "gradprobe.render.machine.model_explorer:ModelExplorer",
+        "node-data": "gradprobe.render.machine.node_data:NodeData",
     },
 )
 
 # Formats whose files have the suffix of what they are written in: `results.junit.xml`.
-_WITHIN = {"junit": "xml"}
+_WITHIN = {"junit": "xml", "perfetto": "json", "model-explorer": "json", "node-data": "json"}
 
 
 def format_of(name: str) -> str:
-    """The format that a file's name asks for: its suffix, or `junit` of `junit.xml`.
+    """The format that a file's name asks for: its suffix, or `junit` of `run.junit.xml`.
 
     What no format goes by is returned as it is: looking it up says which there are.
     """
