@@ -39,9 +39,10 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	$(PIP) --quiet install --constraint $(PINS) --editable '.[demo]'
 	@touch $@
 
-$(READY): $(VENV)/.demo requirements/samplers.txt
+$(READY): $(VENV)/.demo requirements/samplers.txt requirements/viewers.txt
 	$(PIP) --quiet install --constraint $(PINS) --editable '.[dev,samplers]'
-	$(PIP) --quiet install --no-deps --requirement requirements/samplers.txt
+	$(PIP) --quiet install --no-deps --requirement requirements/samplers.txt \
+	  --requirement requirements/viewers.txt
 	@touch $@
 
 # The demo traces a program that loses its gradient, so exit code 1 is the right answer.

@@ -48,8 +48,10 @@ class Perfetto:
             *self._passes(report, line),
         ]
         told = {"clock": _NO_TIMES, **facts.of_run(report)}
-        trace = {"displayTimeUnit": "ms", "otherData": told, "traceEvents": events}
-        return json.dumps(trace, indent=self.indent, allow_nan=False) + "\n"
+        trace = {"otherData": told, "traceEvents": events}
+        text = json.dumps(trace, indent=self.indent, allow_nan=False)
+        # Perfetto takes the quote after an escaped backslash for an escaped quote.
+        return text.replace("\\\\", "\\u005c") + "\n"
 
     def _records(self, report: Report, line: _Timeline) -> Iterator[Event]:
         for step, start, length in line.stretches:
