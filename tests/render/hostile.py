@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -121,3 +124,23 @@ def hostile_reports(draw: st.DrawFn) -> Report:
         unseen=(draw(TEXTS),),
         picture=Picture(boxes, arrows),
     )
+
+
+def words_of(read: Any) -> Iterator[str]:
+    """Every string in what JSON holds, keys too."""
+    if isinstance(read, str):
+        yield read
+    elif isinstance(read, dict):
+        for key, value in read.items():
+            yield key
+            yield from words_of(value)
+    elif isinstance(read, list):
+        for value in read:
+            yield from words_of(value)
+
+
+def is_shown(text: str) -> bool:
+    """Whether a reader's screen is safe with it: no control, no override, no lone surrogate."""
+    text.encode("utf-8")
+    steers = any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text)
+    return not steers and not set(text) & set("\u202d\u202e\u2066\u2067\u2068")

@@ -1,4 +1,4 @@
-"""The run as a timeline, for Perfetto and `chrome://tracing`: steps, stages, calls, findings.
+"""The run as a timeline, for Perfetto: steps, stages, denoiser calls, findings.
 
 Format: "Trace Event Format", Google, the JSON object format. A report holds the order of its
 records and no times: a record is one millisecond long here, whatever it took.
@@ -21,9 +21,10 @@ from gradprobe.render.plain import cropped
 _RECORD = 1000  # microseconds, the format's unit
 _PROCESS = 1
 _WIDEST = 120
-_NO_TIMES = "order of the records, no times: one record = 1 ms"
+_NO_TIMES = "no times, 1 ms = 1 record"
 _TRACKS = ("steps and stages", "denoiser calls", "findings", "leaves", "backward passes")
-_RUN, _CALLS, _FINDINGS, _LEAVES, _PASSES = range(1, len(_TRACKS) + 1)
+_FIRST = 2  # the track of the process's own number would be its main thread
+_RUN, _CALLS, _FINDINGS, _LEAVES, _PASSES = range(_FIRST, _FIRST + len(_TRACKS))
 
 Event = dict[str, Any]
 
@@ -135,8 +136,8 @@ class _Timeline:
 
 
 def _names() -> Iterator[Event]:
-    yield _metadata("process_name", 0, {"name": f"gradprobe ({_NO_TIMES})"})
-    for number, track in enumerate(_TRACKS, 1):
+    yield _metadata("process_name", 0, {"name": f"gradprobe: {_NO_TIMES}"})
+    for number, track in enumerate(_TRACKS, _FIRST):
         yield _metadata("thread_name", number, {"name": track})
         yield _metadata("thread_sort_index", number, {"sort_index": number})
 

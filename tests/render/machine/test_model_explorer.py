@@ -16,7 +16,7 @@ from gradprobe.errors import UnknownName
 from gradprobe.records.picture import Arrow, Box, Picture
 from gradprobe.records.report import Report
 from gradprobe.render.looks import LOOKS
-from tests.render.hostile import SNIPPETS, hostile_reports
+from tests.render.hostile import SNIPPETS, hostile_reports, is_shown, words_of
 from tests.render.machine.graph_worker import laid_out
 from tests.render.samples import GRAD, HOME, SAMPLES, broken, flows, partial, stage
 
@@ -62,6 +62,8 @@ def test_the_worker_lays_out_every_box_and_record() -> None:
         if RECORDS in made:
             records = ops(made[RECORDS])
             assert [node["label"] for node in records] == [s.name for s in report.stages]
+            tails = [[edge["sourceNodeId"] for edge in n.get("incomingEdges", [])] for n in records]
+            assert tails == [[], *([node["id"]] for node in records[:-1])]
             steps = dict.fromkeys(s.step for s in report.stages if s.step is not None)
             assert groups(made[RECORDS]) == [f"step {step}" for step in steps]
         for graph in made.values():
@@ -110,6 +112,12 @@ def test_a_step_has_its_calls_and_a_record_its_state() -> None:
         for node in written(broken())[RECORDS]["nodes"]
     ]
     assert states[:3] == ["live", "live", "lost"]
+
+
+def test_a_step_with_one_record_is_a_group_too() -> None:
+    report = replace(flows(), stages=(stage("x", None, "yes"), stage("x", 3, "yes")))
+    (made,) = graphs(report)
+    assert groups(made[RECORDS]) == ["step 3"]
 
 
 def test_node_data_is_of_nodes_that_there_are() -> None:
@@ -188,5 +196,6 @@ def test_any_report_is_json_without_nan(report: Report) -> None:
     for format in ("model-explorer", "node-data"):
         text = report.render(format)
         text.encode("ascii")
-        json.loads(text, parse_constant=pytest.fail)
+        found = json.loads(text, parse_constant=pytest.fail)
+        assert all(map(is_shown, words_of(found)))
         assert text == report.render(format)

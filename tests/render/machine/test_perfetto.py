@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gradprobe.records.report import BackwardPass, Report
-from tests.render.hostile import SNIPPETS, hostile_reports
+from tests.render.hostile import SNIPPETS, hostile_reports, is_shown, words_of
 from tests.render.machine.trace_processor import Rows, asked
 from tests.render.samples import BACKWARD, GRAD, HOME, SAMPLES, broken, call, flows, stage
 
@@ -215,7 +215,9 @@ def test_names_that_break_formats_reach_the_processor() -> None:
     (read,) = timelines(replace(broken(), stages=stages, findings=findings))
     assert read.failures == []
     assert len(read.of("stage")) == len(read.of("finding")) == len(SNIPPETS)
-    assert all(row["name"] for row in read.slices)
+    names = {row["name"] for row in read.slices}
+    assert "(no name)" in names
+    assert "" not in names
 
 
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
@@ -237,5 +239,6 @@ def test_the_processor_takes_any_report(reports: list[Report]) -> None:
 def test_any_report_is_json_without_nan(report: Report) -> None:
     text = report.render("perfetto")
     text.encode("ascii")
-    json.loads(text, parse_constant=pytest.fail)
+    trace = json.loads(text, parse_constant=pytest.fail)
+    assert all(map(is_shown, words_of(trace)))
     assert text == report.render("perfetto")
