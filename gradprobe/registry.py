@@ -63,13 +63,13 @@ renderers = Registry(
         "notebook": "gradprobe.render.notebook:Notebook",
         "md": "gradprobe.render.machine.markdown:Markdown",
         "perfetto": "gradprobe.render.machine.perfetto:Perfetto",
-        "model-explorer": "gradprobe.render.machine.model_explorer:ModelExplorer",
-        "node-data": "gradprobe.render.machine.node_data:NodeData",
+        "model_explorer": "gradprobe.render.machine.model_explorer:ModelExplorer",
+        "node_data": "gradprobe.render.machine.node_data:NodeData",
     },
 )
 
 # Formats whose files have the suffix of what they are written in: `results.junit.xml`.
-_WITHIN = {"junit": "xml", "perfetto": "json", "model-explorer": "json", "node-data": "json"}
+_WITHIN = {"junit": "xml", "perfetto": "json", "model_explorer": "json", "node_data": "json"}
 
 
 def format_of(name: str) -> str:

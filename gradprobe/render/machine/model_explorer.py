@@ -1,7 +1,7 @@
 """Graphs for Model Explorer: the picture from leaf to root, and the hook records by step.
 
 Format: the JSON of a graph collection, as `graph_builder.py` of Google's ai-edge-model-explorer
-describes it. What is measured at the nodes is a file of its own, of the format `node-data`.
+describes it. What is measured at the nodes is a file of its own, of the format `node_data`.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class ModelExplorer:
                 key = f"denoiser call {call.call} ({shown(call.name)})"
                 group = steps.setdefault(f"step {call.step}", {})
                 group[key if key not in group else f"{key} #{n}"] = ", ".join(
-                    f"{key}: {value}" for key, value in told if key not in ("step", "call")
+                    f"{name}: {value}" for name, value in told if name not in ("step", "call")
                 )
         return steps
 

@@ -1,4 +1,4 @@
-"""Node data for the graphs that `model-explorer` writes: a statistic of each hook record.
+"""Node data for the graphs that `model_explorer` writes: a statistic of each hook record.
 
 Format: the JSON of `ModelNodeData`, as `node_data_builder.py` of Google's ai-edge-model-explorer
 describes it: of each graph, by its id, the values of its nodes, by theirs.

@@ -24,17 +24,17 @@ PICTURE, RECORDS = "picture", "hook records"
 
 
 def graphs(*reports: Report) -> list[dict[str, Any]]:
-    collections = [report.render("model-explorer", base=HOME) for report in reports]
-    return laid_out(collections, [report.render("node-data") for report in reports])
+    collections = [report.render("model_explorer", base=HOME) for report in reports]
+    return laid_out(collections, [report.render("node_data") for report in reports])
 
 
 def written(report: Report) -> dict[str, Any]:
-    collection = json.loads(report.render("model-explorer", base=HOME))
+    collection = json.loads(report.render("model_explorer", base=HOME))
     return {graph["id"]: graph for graph in collection["graphs"]}
 
 
 def data(report: Report, **options: Any) -> dict[str, Any]:
-    text = report.render("node-data", **options)
+    text = report.render("node_data", **options)
     found: dict[str, Any] = json.loads(text, parse_constant=pytest.fail)
     return found
 
@@ -72,15 +72,15 @@ def test_the_worker_lays_out_every_box_and_record() -> None:
 
 
 def test_what_is_no_graph_is_refused() -> None:
-    collection = json.loads(broken().render("model-explorer"))
+    collection = json.loads(broken().render("model_explorer"))
     collection["graphs"][0]["nodes"][0]["colour"] = "red"
     with pytest.raises(AssertionError, match="colour"):
         laid_out([json.dumps(collection)])
-    collection = json.loads(broken().render("model-explorer"))
+    collection = json.loads(broken().render("model_explorer"))
     collection["graphs"][0]["nodes"][0]["id"] = ""
     with pytest.raises(AssertionError, match="empty strings as ids"):
         laid_out([json.dumps(collection)])
-    known = broken().render("model-explorer")
+    known = broken().render("model_explorer")
     with pytest.raises(AssertionError, match="norm"):
         laid_out([known], [json.dumps({PICTURE: {"results": {}, "norm": 1}})])
 
@@ -141,7 +141,7 @@ def test_another_statistic_can_be_asked_for() -> None:
     stds = [s.value.std for s in flows().stages if s.value is not None]
     assert [result["value"] for result in found["results"].values()] == stds
     with pytest.raises(UnknownName, match="grad_norm"):
-        flows().render("node-data", statistic="grad_nrm")
+        flows().render("node_data", statistic="grad_nrm")
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -163,7 +163,7 @@ def test_an_empty_report_is_an_empty_graph() -> None:
 
 
 def test_files_are_told_apart_by_both_suffixes(tmp_path: Path) -> None:
-    for format in ("model-explorer", "node-data"):
+    for format in ("model_explorer", "node_data"):
         for name in (f"run.{format}.json", f"{format}.json", f"run.{format}"):
             text = broken().save(tmp_path / name).read_text("utf-8")
             assert text == broken().render(format)
@@ -193,7 +193,7 @@ def test_the_worker_takes_any_report(reports: list[Report]) -> None:
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(hostile_reports())
 def test_any_report_is_json_without_nan(report: Report) -> None:
-    for format in ("model-explorer", "node-data"):
+    for format in ("model_explorer", "node_data"):
         text = report.render(format)
         text.encode("ascii")
         found = json.loads(text, parse_constant=pytest.fail)
