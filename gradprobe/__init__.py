@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradprobe.autograd_dot import make_dot as make_dot
     from gradprobe.errors import GradientLost as GradientLost
     from gradprobe.errors import GradprobeError as GradprobeError
     from gradprobe.errors import UsageError as UsageError
@@ -27,6 +28,7 @@ _PLACES = {
     "Report": "gradprobe.records.report",
     "UsageError": "gradprobe.errors",
     "load": "gradprobe.records.codec",
+    "make_dot": "gradprobe.autograd_dot",
     "tap": "gradprobe.stage_marks",
 }
 
@@ -38,6 +40,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "load",
+    "make_dot",
     "tap",
 ]
 

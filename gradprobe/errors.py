@@ -8,7 +8,9 @@
     │  ├─ BadTarget          a script, module or callable that cannot be loaded
     │  ├─ BadConfig          a configuration file that cannot be read, or a wrong key or value in it
     │  ├─ UnknownName        a leaf, root or rule name that does not exist; says the nearest ones
-    │  └─ TooLarge           a drawing that the layout engine cannot finish
+    │  ├─ TooLarge           a drawing that the layout engine cannot finish
+    │  ├─ NotTensors         something else than tensors to draw (also an AttributeError, TypeError)
+    │  └─ NotParameters      names for what is no tensor (also an AssertionError, AttributeError)
     └─ GradientLost          an assertion on a report failed (also an AssertionError)
 
 Every message is one line: what, where, what to do instead.
@@ -72,6 +74,23 @@ class UnknownName(UsageError):
 
 class TooLarge(UsageError):
     """A drawing that the layout engine could not finish."""
+
+
+class NotTensors(UsageError, AttributeError, TypeError):
+    """Something else than tensors was to be drawn; the built-in ones are torchviz's."""
+
+    def __init__(self, given: object) -> None:
+        super().__init__(
+            f"cannot draw the graph of a {type(given).__name__}: "
+            "make_dot takes a tensor, or a tuple or list of tensors"
+        )
+
+
+class NotParameters(UsageError, AssertionError, AttributeError):
+    """Names were given to what is no tensor; the built-in ones are torchviz's."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: make_dot takes a mapping from names to tensors")
 
 
 class GradientLost(GradprobeError, AssertionError):

@@ -121,6 +121,11 @@ def history(tensor: Tensor) -> Any:
         return None
 
 
+def base_of_view(tensor: Tensor) -> Tensor | None:
+    """The tensor that `tensor` is a view of to autograd, which is no view itself."""
+    return tensor._base if tensor._is_view() else None
+
+
 def has_history(tensor: Tensor) -> bool:
     """Whether `history` is not None. Made for the hot path: it wraps no node.
 
