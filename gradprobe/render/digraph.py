@@ -5,6 +5,7 @@ from __future__ import annotations
 import graphviz
 
 from gradprobe.records.drawing import Drawing, DrawnKind, DrawnLink, DrawnNode
+from gradprobe.render.plain import visible
 
 # Every look as attributes of DOT; a node without one has graphviz's grey.
 _FILLS: dict[DrawnKind, dict[str, str]] = {
@@ -64,5 +65,6 @@ def _cut(text: str, width: int) -> str:
 
 def _escaped(text: str) -> str:
     """A label that shows `text` as it is: DOT would expand backslashes and entities in it."""
-    escaped: str = graphviz.escape(text.replace("&", "&amp;"))
+    lines = "\n".join(map(visible, text.split("\n")))
+    escaped: str = graphviz.escape(lines.replace("&", "&amp;"))
     return escaped
