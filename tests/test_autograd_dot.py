@@ -14,6 +14,8 @@ import graphviz
 import pytest
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
 
 import gradprobe
 from gradprobe.errors import NotParameters, NotTensors
@@ -240,19 +242,43 @@ def test_drawing_leaves_no_mark_on_a_small_graph_and_keeps_nothing_alive() -> No
     assert gone == [True]
 
 
-def test_a_running_probe_sees_nothing_of_it() -> None:
-    def run(draw: bool) -> Any:
-        z0 = torch.ones(3, requires_grad=True)
-        with gradprobe.Probe() as probe:
-            y = (z0 * 2).sin()
-            if draw:
-                gradprobe.make_dot(y, show_attrs=True, show_saved=True)
-            y.sum().backward()
-        return probe.report()
+@pytest.mark.parametrize("custom", [False, True])
+def test_what_is_read_lives_until_the_last_row_so_that_no_name_is_given_twice(custom: bool) -> None:
+    read: list[StorageWeakRef] = []
 
-    plain, drawn = run(False), run(True)
-    assert drawn.verdict == plain.verdict == "flows"
-    assert drawn.counts == plain.counts
+    def unpack(saved: Tensor) -> Tensor:
+        assert not any(earlier.expired() for earlier in read)
+        made = saved.clone()
+        read.append(StorageWeakRef(made.untyped_storage()))
+        return made
+
+    y = torch.ones(2, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda saved: saved.detach(), unpack):
+        for _ in range(5):
+            y = Product.apply(y, y) if custom else y.sin()
+    gradprobe.make_dot(y, show_saved=not custom)
+    assert len(read) == (10 if custom else 5)
+    assert all(made.expired() for made in read)
+
+
+def test_function_modes_see_nothing_of_it() -> None:
+    seen: list[str] = []
+
+    class Mode(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            seen.append(str(func))
+            return func(*args, **kwargs or {})
+
+    x = torch.ones(3, requires_grad=True)
+    y = Product.apply(x[:2], x.exp()[1:])
+    view = y[0:]
+    with Mode():
+        gradprobe.make_dot((y, view), {"x": x}, show_attrs=True, show_saved=True)
+        assert seen == []
+        torchviz_dot(y)
+        assert seen
 
 
 # In a process of its own: what it would do when broken is to crash.

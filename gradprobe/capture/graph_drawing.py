@@ -113,9 +113,7 @@ class GraphDrawing:
         return iter(node.next_functions)
 
     def _saved_value(self, node: Any, name: str, value: Any) -> None:
-        self._alive.append(value)
-        if isinstance(value, Tensor):
-            self._is_new(value)
+        self._is_new(value)
         for title, tensor in saved_values.tensors(name, value):
             self.rows.append(DrawnEdge(str(id(node)), str(id(tensor)), "saved"))
             self._tensor(tensor, "saved", title)
