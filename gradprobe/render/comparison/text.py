@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from rich.text import Text as Line
 
-from gradprobe.records.comparison import Comparison, FindingChange, StagePair
-from gradprobe.records.report import LOST, GradStats
+from gradprobe.records.comparison import Comparison, FindingChange
+from gradprobe.records.report import LOST
+from gradprobe.render.comparison.rows import Row, norm, ratio, rows, where
 from gradprobe.render.page import Page
 from gradprobe.render.plain import cropped, visible
 from gradprobe.render.stage_table import plain_table
 
 _MOST_ROWS = 40
-_AROUND = 1  # stages that agree, drawn on either side of one that does not
 _STYLE = {"new": "bold red", "gone": "bold green", "same": "dim"}
 _SIGN = {"new": "+", "gone": "-", "same": "="}
 
@@ -71,7 +69,7 @@ class ComparisonText:
         if found is None:
             return
         page.blank()
-        page.show(Line(f"they part at {_where(found.stage, found.step, found.call)}", "bold"))
+        page.show(Line(f"they part at {where(found.stage, found.step, found.call)}", "bold"))
         if found.at is not None:
             page.place(found.at)
             page.source(found.at, "bold red")
@@ -104,11 +102,9 @@ class ComparisonText:
             table.add_column(header, overflow="crop", no_wrap=True)
         for leaf in compared.leaves:
             one, other = leaf.norms
-            ratio = other / one if one and other else None
             verdicts = [verdict or "not there" for verdict in leaf.verdicts]
-            table.add_row(
-                cropped(leaf.name, 24), *verdicts, _norm(one), _norm(other), _ratio(ratio)
-            )
+            told = ratio(other / one if one and other else None)
+            table.add_row(cropped(leaf.name, 24), *verdicts, norm(one), norm(other), told)
         if compared.leaves:
             page.blank()
             page.show(table)
@@ -119,8 +115,8 @@ class ComparisonText:
         table = plain_table()
         for header in ("step", "call", "stage", *(cropped(n, 12) for n in self.names), "ratio", ""):
             table.add_column(header, overflow="crop", no_wrap=True)
-        for row in _rows(compared.stages):
-            table.add_row(*row[1:], style=row[0])
+        for row in rows(compared.stages, _MOST_ROWS):
+            table.add_row(*_cells(row), style=_style(row))
         page.blank()
         title = "stages" if compared.leaf is None else f"stages, for {cropped(compared.leaf, 30)}"
         page.show(Line(title, style="bold"))
@@ -135,69 +131,22 @@ class ComparisonText:
             page.paragraph(f"{fact.good} -> {fact.bad}", label=fact.what)
 
 
-def _where(stage: str | None, step: int | None, call: int | None) -> str:
-    parts = [visible(stage) if stage is not None else "the line below"]
-    if step is not None:
-        parts.append(f"step {step}")
-    if call:
-        parts.append(f"call {call}")
-    return ", ".join(parts)
-
-
-def _rows(stages: Sequence[StagePair]) -> list[tuple[str, ...]]:
-    """The stages at which the runs part, with their neighbours; the others folded."""
-    parted = [n for n, pair in enumerate(stages) if pair.parts or not all(pair.there)]
-    near = {n + by for n in parted for by in range(-_AROUND, _AROUND + 1)}
-    shown = {n for n in near if 0 <= n < len(stages)} | {0, len(stages) - 1}
-    if len(shown) > _MOST_ROWS:
-        kept = sorted(shown)
-        shown = {*kept[: _MOST_ROWS // 2], *kept[-_MOST_ROWS // 2 :]}
-    rows: list[tuple[str, ...]] = []
-    for drawn, group in groupby(range(len(stages)), lambda n: n in shown):
-        numbers = list(group)
-        if drawn or len(numbers) == 1:
-            rows += [_row(stages[n]) for n in numbers]
-            continue
-        apart = sum(bool(stages[n].parts) or not all(stages[n].there) for n in numbers)
-        alike = f"{apart} of them part" if apart else "alike"
-        rows.append(("dim", "", "", f"{len(numbers)} stages, {alike}", "", "", "", ""))
-    return rows
-
-
-def _row(pair: StagePair) -> tuple[str, ...]:
-    words = [_state(pair, side) for side in (0, 1)]
-    style = "" if not pair.parts else "red" if pair.parts[0] != "value" else "yellow"
+def _cells(row: Row) -> tuple[str, ...]:
+    pair = row.pair
+    if pair is None:
+        return "", "", row.told, "", "", "", ""
     return (
-        style,
         "" if pair.step is None else str(pair.step),
         "" if pair.call is None else str(pair.call),
         cropped(pair.name, 24),
-        *words,
-        _ratio(pair.ratio),
+        *row.states,
+        ratio(pair.ratio),
         ", ".join(pair.parts),
     )
 
 
-def _state(pair: StagePair, side: int) -> str:
-    if not pair.there[side]:
-        return "not there"
-    if pair.connected[side] == "no":
-        return "lost"
-    grad = pair.grads[side]
-    if grad is not None:
-        return _sort(grad)
-    return {"yes": "live", "unknown": "unknown", None: "-"}[pair.connected[side]]
-
-
-def _sort(grad: GradStats) -> str:
-    if grad.nonfinite:
-        return "nan/inf"
-    return "zero" if grad.abs_max == 0 else _norm(grad.norm)
-
-
-def _norm(norm: float | None) -> str:
-    return "" if norm is None else f"{norm:.2e}"
-
-
-def _ratio(ratio: float | None) -> str:
-    return "" if ratio is None else "1" if abs(ratio - 1) < 5e-4 else f"{ratio:.3g}"
+def _style(row: Row) -> str:
+    if row.pair is None:
+        return "dim"
+    parts = row.pair.parts
+    return "" if not parts else "red" if parts[0] != "value" else "yellow"
