@@ -68,6 +68,17 @@ renderers = Registry(
     },
 )
 
+# How `gradprobe diff` shows two runs.
+comparisons = Registry(
+    "gradprobe.comparisons",
+    {
+        "text": "gradprobe.render.comparison.text:ComparisonText",
+        "txt": "gradprobe.render.comparison.text:ComparisonText",
+        "json": "gradprobe.render.comparison.json:ComparisonJson",
+        "svg": "gradprobe.render.comparison.svg:ComparisonSvg",
+    },
+)
+
 # Formats whose files have the suffix of what they are written in: `results.junit.xml`.
 _WITHIN = {"junit": "xml", "perfetto": "json", "model_explorer": "json", "node_data": "json"}
 

@@ -89,3 +89,33 @@ def test_what_is_no_report_is_said_in_one_line(
     assert told.out == ""
     assert said in told.err
     assert told.err.count("\n") == 1
+
+
+def test_files_have_the_format_of_their_names(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["diff", "good.json", "bad.json", "-o", "d.svg", "-o", "d.json", "-o", "d.txt"]
+    assert main(line) == 1
+    told = capsys.readouterr()
+    assert told.out == "wrote d.svg\nwrote d.json\nwrote d.txt\n"
+    assert (saved / "d.svg").read_text().startswith("<svg")
+    jsonschema.Draft202012Validator(schema()).validate(json.loads((saved / "d.json").read_text()))
+    main(["diff", "good.json", "bad.json"])
+    assert (saved / "d.txt").read_text() == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["-o", "d.pdf"], "pdf"),
+        (["-o", "nowhere/d.svg"], "there is no directory"),
+        (["--format", "csv"], "csv"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_anything_is(
+    asked: list[str], said: str, saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["diff", "missing.json", "bad.json", *asked]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
