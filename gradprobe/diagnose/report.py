@@ -22,7 +22,9 @@ from gradprobe.diagnose.verdict import UNSEEN, layers_of, verdict_of, worst
 from gradprobe.diagnose.views import goals_of, views_of
 from gradprobe.graph.collapse import picture_of
 from gradprobe.graph.dataflow import dataflow
+from gradprobe.graph.outline import outline_of
 from gradprobe.graph.view import View
+from gradprobe.records.outline import NO_OUTLINE, Outline
 from gradprobe.records.picture import Depth, Picture
 from gradprobe.records.report import (
     BY_CAUSE,
@@ -95,6 +97,7 @@ def report_of(trace: Trace, terms: Terms | None = None, depth: Depth = "auto") -
         unseen=tuple(unseen),
         cost=Cost(trace.record_bytes, trace.seconds, time.perf_counter() - began),
         picture=_picture(views, [*findings, *weighed.left], depth),
+        outline=_outline(views, [*findings, *weighed.left]),
         calls=rows_of(views, calls),
         passes=passes_of(trace, [view.leaf for view in views]),
         autograd_dot=trace.autograd_dot,
@@ -107,6 +110,12 @@ def _picture(views: Sequence[View], findings: Sequence[Finding], depth: Depth) -
     if not views:
         return Picture()
     return picture_of(views[0], findings, origins(views[0], findings), depth)
+
+
+def _outline(views: Sequence[View], findings: Sequence[Finding]) -> Outline:
+    if not views:
+        return NO_OUTLINE
+    return outline_of(views[0], findings, origins(views[0], findings))
 
 
 def _files(judged: Sequence[Judged]) -> frozenset[str]:
