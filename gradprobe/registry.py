@@ -54,6 +54,7 @@ renderers = Registry(
         "dot": "gradprobe.render.dot:Dot",
         "svg": "gradprobe.render.svg:Svg",
         "png": "gradprobe.render.png:Png",
+        "html": "gradprobe.render.html.report:Html",
         "csv": "gradprobe.render.csv:Csv",
         "txt": "gradprobe.render.text:Text",
         "sarif": "gradprobe.render.machine.sarif:Sarif",
