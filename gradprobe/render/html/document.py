@@ -24,7 +24,9 @@ _SECTIONS = (
     ("run", "Run"),
 )
 # Filled by the script; without one they say where else to look.
-_SCRIPTED = '<noscript><p class="faint">This part needs JavaScript. The JSON report has it.</p></noscript>'
+_SCRIPTED = (
+    '<noscript><p class="faint">This part needs JavaScript. The JSON report has it.</p></noscript>'
+)
 
 
 def document(report: Report, levels: Sequence[Level], base: str | None) -> str:
@@ -48,7 +50,9 @@ def document(report: Report, levels: Sequence[Level], base: str | None) -> str:
         tag("script", island(report, levels, base), type="application/json", id="data"),
         *(tag("script", text) for text in scripts),
     ]
-    text = "\n".join(["<!doctype html>", '<html lang="en">', tag("head", "\n".join(head)), "<body>"])
+    text = "\n".join(
+        ["<!doctype html>", '<html lang="en">', tag("head", "\n".join(head)), "<body>"]
+    )
     return "\n".join([text, *body, "</body>", "</html>", ""])
 
 
@@ -68,7 +72,7 @@ def _bar(report: Report) -> str:
     command = " ".join(report.environment.command)
     run = tag("span", tag("bdi", shown(command, 60)), class_="command", title=words(command, 200))
     nav = tag("nav", links, aria_label="Parts of the report")
-    return tag("div", [name, run, nav, theme], class_="bar")
+    return tag("header", [name, run, nav, theme], class_="bar")
 
 
 def _main(report: Report, levels: Sequence[Level], base: str | None) -> list[str]:

@@ -33,9 +33,8 @@ _OF_COLOR = {look.text: state for state, look in LOOKS.items()}
 def lead(report: Report, base: str | None) -> str:
     """The first screen: what happened, where, and what to do."""
     state, mark = _VERDICTS[report.verdict]
-    sentence = report.headline.removeprefix(f"{report.verdict}: ")
     badge = tag("p", f"{mark} {report.verdict}", class_="verdict", data_state=state)
-    parts = [badge, tag("h1", shown(sentence[:1] + sentence[1:]))]
+    parts = [badge, _headline(report)]
     first = next((f for f in report.findings if f.severity != "note" and not f.allowed), None)
     if first is not None:
         parts.append(_first(first, base))
@@ -43,7 +42,18 @@ def lead(report: Report, base: str | None) -> str:
     left = len(report.leaves) - _MOST_LEAVES
     if left > 0:
         parts.append(tag("p", f"{left} more leaves; the JSON report has them all.", class_="faint"))
-    return tag("header", parts, class_="lead") + strip(report)
+    return tag("div", parts, class_="lead") + strip(report)
+
+
+def _headline(report: Report) -> str:
+    """The one sentence; where it goes on to name a finding, that is a line of its own."""
+    sentence = report.headline.removeprefix(f"{report.verdict}: ")
+    what, semicolon, where = sentence.partition("; ")
+    if not report.findings or not where.startswith(report.findings[0].code):
+        return tag("h1", shown(sentence))
+    return tag("h1", shown(what) + tag("span", semicolon, class_="spoken")) + tag(
+        "p", shown(where), class_="where"
+    )
 
 
 def _first(finding: Finding, base: str | None) -> str:
@@ -54,7 +64,7 @@ def _first(finding: Finding, base: str | None) -> str:
 def _leaf(leaf: Leaf, named: bool) -> str:
     """The three questions, each with its answer and why."""
     layers = leaf.layers
-    of = f" {layers.complete.calls_live} of {layers.complete.calls} calls"
+    of = f", {layers.complete.calls_live} of {layers.complete.calls} calls"
     calls = of if layers.complete.calls is not None else ""
     questions = (
         ("connected", layers.connected.answer, "", layers.connected.sentence),

@@ -38,14 +38,15 @@ _DRAWN: Final = {"#1F2933": "--ink", "#5E6B75": "--faint", "white": "--card", "b
 
 def palette() -> str:
     """The style sheet of all states."""
-    dark = "\n".join(_states({state: colors for state, colors in _DARK.items()}))
+    dark = "\n".join(_states(_DARK))
     light = "\n".join(
         _states({state: (look.line, look.text, look.fill) for state, look in LOOKS.items()})
     )
     return "\n".join(
         [
             f":root {{\n{light}\n}}",
-            f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme=light]) {{\n{dark}\n}} }}",
+            f"@media (prefers-color-scheme: dark) {{\n:root:not([data-theme=light]) {{\n{dark}",
+            "}\n}",
             f":root[data-theme=dark] {{\n{dark}\n}}",
             *(
                 f"[data-state={state}] {{ --line: var(--{state}-line);"

@@ -76,7 +76,9 @@ def _state(states: States, stage: Stage, leaf: str, strings: Strings) -> list[An
 def _grad_fn(stage: Stage) -> str:
     if stage.grad_fn is not None:
         return stage.grad_fn
-    return "leaf" if stage.requires_grad and stage.is_leaf else "" if stage.requires_grad else "none"
+    return (
+        "leaf" if stage.requires_grad and stage.is_leaf else "" if stage.requires_grad else "none"
+    )
 
 
 def _number(number: float | None) -> float | str | None:

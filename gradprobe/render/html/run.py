@@ -31,7 +31,9 @@ def run(report: Report) -> str:
         "diagnosed in": f"{cost.diagnose_seconds:.2f} s",
     }
     pairs = "".join(
-        tag("div", tag("dt", name) + tag("dd", shown(value))) for name, value in facts.items() if value
+        tag("div", tag("dt", name) + tag("dd", shown(value)))
+        for name, value in facts.items()
+        if value
     )
     title = tag("h2", "Run")
     return unseen(report) + tag("section", title + tag("dl", pairs), id="run", tabindex="-1")

@@ -30,7 +30,6 @@ def charts(report: Report) -> dict[str, Any]:
         "steps": steps,
         "norm": _lines(staged, steps, lambda s: None if s.grad is None else s.grad.norm),
         "value": _lines(staged, steps, lambda s: None if s.value is None else s.value.abs_max),
-        "spread": _lines(staged, steps, lambda s: None if s.value is None else s.value.std),
         "saved": [saved.get(step) for step in steps] if any(saved.values()) else [],
         "marks": _marks(report, staged, set(steps)),
     }

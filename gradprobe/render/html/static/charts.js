@@ -6,11 +6,10 @@ const HEIGHT = 220;
 
 function setUpCharts() {
   const section = byId("charts");
-  const { steps: numbers, norm, value, spread, saved } = data.charts;
+  const { steps: numbers, norm, value, saved } = data.charts;
   const told = [
     norm.length && ["Gradient norm", "the size of the gradient that comes to each stage", norm, short],
-    value.length && ["Largest value", "the largest absolute value of each stage", value, short],
-    spread.length && ["Spread of values", "the standard deviation of each stage", spread, short],
+    value.length && ["Value range", "the largest absolute value of each stage", value, short],
     saved.length && ["Kept for backward", "bytes that the ops of each step keep, at least", [{ name: "kept", values: saved }], bytes],
   ].filter(Boolean);
   if (numbers.length < 2 || !told.length) {
@@ -20,25 +19,30 @@ function setUpCharts() {
   section.append(make("div", { class: "chart-grid" }, ...told.map((one) => chart(numbers, ...one))));
 }
 
-// Logarithmic where the numbers are far apart: a norm that falls a thousandfold is seen at once.
-function isWide(lines) {
-  const sizes = lines.flatMap(({ values }) => values).filter((n) => n > 0);
-  const zeros = lines.some(({ values }) => values.some((n) => n !== null && n <= 0));
-  return !zeros && sizes.length > 0 && sizes.reduce((a, b) => Math.max(a, b)) / sizes.reduce((a, b) => Math.min(a, b)) > 50;
+// Logarithmic where the numbers are far apart: a norm that falls a thousandfold is seen at once. Such
+// a scale has no zero; where there are zeros it is linear below the least number, and holds them too.
+function scaleOf(lines) {
+  const known = lines.flatMap(({ values }) => values).filter((n) => n !== null);
+  const sizes = known.filter((n) => n > 0);
+  const least = sizes.reduce((a, b) => Math.min(a, b), Infinity);
+  if (!sizes.length || sizes.reduce((a, b) => Math.max(a, b)) / least <= 50) {
+    return { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] };
+  }
+  return known.length === sizes.length ? { distr: 3 } : { distr: 4, asinh: least };
 }
 
 function chart(numbers, title, about, lines, say_) {
-  const wide = isWide(lines);
+  const scale = scaleOf(lines);
   const holder = make("div", { class: "plot", tabindex: "0", role: "img", "aria-label": describe(numbers, title, lines, say_) });
   const readout = make("p", { class: "readout" });
   const figure = make("figure", {},
-    make("figcaption", {}, make("strong", {}, title), make("span", { class: "faint" }, ` ${about}${wide ? ", logarithmic" : ""}`)),
+    make("figcaption", {}, make("strong", {}, title), make("span", { class: "faint" }, ` ${about}${scale.distr ? ", logarithmic" : ""}`)),
     holder, readout);
   let plot = null;
   const told = (at) => readout.replaceChildren(...legend(numbers, lines, at, say_));
   const draw = () => {
     plot?.destroy();
-    plot = new uPlot(options(holder, wide, lines, say_, told), [numbers, ...lines.map(({ values }) => values)], holder);
+    plot = new uPlot(options(holder, scale, lines, say_, told), [numbers, ...lines.map(({ values }) => values)], holder);
   };
   told(null);
   holder.addEventListener("keydown", (event) => {
@@ -58,17 +62,17 @@ function chart(numbers, title, about, lines, say_) {
   return figure;
 }
 
-function options(holder, wide, lines, say_, told) {
+function options(holder, scale, lines, say_, told) {
   const axis = { stroke: color("--faint"), grid: { stroke: color("--rule"), width: 1 }, ticks: { stroke: color("--rule"), width: 1 }, font: "12px system-ui, sans-serif" };
   return {
     width: holder.clientWidth,
     height: HEIGHT,
     legend: { show: false },
     cursor: { y: false, drag: { x: true, y: false }, points: { size: 7 } },
-    scales: { x: { time: false }, y: wide ? { distr: 3 } : { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
+    scales: { x: { time: false }, y: scale },
     axes: [
       { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000], space: 44, size: 34 },
-      { ...axis, size: 62, values: (_, ticks) => ticks.map((n) => (n === null ? "" : say_(n))) },
+      { ...axis, ...(scale.distr ? decades(axis) : {}), size: 62, values: (_, ticks) => ticks.map((n) => (n === null ? "" : say_(n))) },
     ],
     series: [{}, ...lines.map(({ name }, number) => ({
       label: name,
@@ -81,12 +85,24 @@ function options(holder, wide, lines, say_, told) {
   };
 }
 
+// On a logarithmic scale only powers of ten, and of many of them only some.
+function decades(axis) {
+  const filter = (_, ticks) => {
+    const whole = ticks.filter((n) => n === 0 || Number.isInteger(Number(Math.log10(Math.abs(n)).toFixed(6))));
+    const every = Math.ceil(whole.length / 6);
+    const kept = new Set(whole.filter((n, at) => n === 0 || (whole.length - 1 - at) % every === 0));
+    return ticks.map((n) => (kept.has(n) ? n : null));
+  };
+  return { filter, grid: { ...axis.grid, filter }, ticks: { ...axis.ticks, filter } };
+}
+
 function drawMarks(plot) {
   const { ctx, bbox } = plot;
   const ratio = devicePixelRatio;
   ctx.save();
   ctx.font = `600 ${11 * ratio}px system-ui, sans-serif`;
   ctx.textBaseline = "top";
+  ctx.textAlign = "left";
   let free = 0; // labels give way to each other downwards
   let row = 0;
   for (const { step, word } of data.charts.marks) {

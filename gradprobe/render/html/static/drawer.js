@@ -43,19 +43,22 @@ function findingPart(number) {
   ];
 }
 
-function showBox(box) {
+// Of the op that did it.
+const MADE = { zero: "becomes zero here", nonfinite: "becomes NaN or Inf here" };
+
+function showBox(box, finding) {
   const steps = box.step === null ? "" : box.last === null ? `${box.step}` : `${box.step}\u2013${box.last}`;
   const into = box.step !== null && hasStep(box.step)
     && button("Go to its ops", () => { closeDrawer(); goToStep(box.step); }, { class: "into" });
   const at = frameOf(box.at);
   openDrawer(
     box.label || box.kind,
-    make("p", {}, stateTag(box.state)),
+    make("p", {}, stateTag(box.state, box.finding === null ? undefined : MADE[box.state])),
     box.detail && make("p", { class: "faint" }, make("bdi", {}, box.detail)),
     at && codeOf(at),
     facts([["step", steps], ["gradient norm", box.norm]]),
     into,
-    ...(box.finding === null ? [] : findingPart(box.finding)),
+    ...(finding === null ? [] : findingPart(finding)),
   );
 }
 

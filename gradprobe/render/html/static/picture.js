@@ -41,7 +41,9 @@ function level(frame, number) {
   const groups = svg ? [...svg.querySelectorAll("[data-box]")] : [];
   groups.sort((one, other) => one.dataset.box - other.dataset.box); // from leaf to root
   const one = { frame, told, groups, view: svg ? new Viewport(frame) : null };
-  const worst = WORST.map((state) => groups.find((g) => told.boxes[g.dataset.box].state === state)).find(Boolean);
+  const boxOf = (group) => told.boxes[group.dataset.box];
+  const worst = groups.find((group) => boxOf(group).finding !== null && WORST.includes(boxOf(group).state))
+    ?? WORST.map((state) => groups.find((group) => boxOf(group).state === state)).find(Boolean);
   one.begin = () => one.view?.start(worst);
   if (!svg) return one;
   for (const group of groups) {
@@ -74,7 +76,15 @@ function choose(group) {
   for (const other of one.groups) other.classList.toggle("chosen", other === group);
   stop(one, group);
   group.focus({ preventScroll: true });
-  showBox(one.told.boxes[group.dataset.box]);
+  showBox(one.told.boxes[group.dataset.box], findingAt(one.told, Number(group.dataset.box)));
+  one.view.clear(group, byId("drawer").getBoundingClientRect());
+}
+
+// The finding of a box, or of the arrow into it that is cut.
+function findingAt(told, number) {
+  const own = told.boxes[number].finding;
+  const cut = told.arrows.find(([, head, state]) => head === number && state === "cut");
+  return own ?? (told.boxes[number].state === "cut" && cut ? cut[3] : null);
 }
 
 function keyInPicture(event, one) {
@@ -114,7 +124,7 @@ function showInPicture(finding) {
     const group = groups.find((one) => Number(one.dataset.box) === box);
     if (!group) continue;
     showLevel(number);
-    byId("picture").scrollIntoView({ block: "start" });
+    byId("picture").scrollIntoView({ block: "start", behavior: "instant" });
     current().view.reveal(group);
     choose(group);
     return true;

@@ -29,7 +29,7 @@ function stretchName([first, last]) {
   return first === last ? partName(first) : `steps ${parts[first][0]}\u2013${parts[last][0]}`;
 }
 
-const counted = (count, word) => `${count.toLocaleString("en").replaceAll(",", "\u202f")} ${word}${count === 1 ? "" : "s"}`;
+const counted = (count, word) => `${String(count).replace(/\B(?=(\d{3})+$)/g, "\u202f")} ${word}${count === 1 ? "" : "s"}`;
 
 function common(states) {
   const all = new Set(states);
@@ -51,7 +51,7 @@ function items(column) {
     const numbers = Array.from({ length: stretch[1] - stretch[0] + 1 }, (_, n) => stretch[0] + n);
     return numbers.map((number) => {
       const [, ops, state, saved] = parts[number];
-      const more = [counted(ops, "op"), saved ? `${bytes(saved)} kept` : ""].filter(Boolean).join(", ");
+      const more = [counted(ops, "op"), saved ? bytes(saved) : ""].filter(Boolean).join(" \u00b7 ");
       return { state, name: partName(number), more, value: number };
     });
   }
@@ -75,7 +75,8 @@ function setUpSteps() {
     return;
   }
   section.append(make("p", { class: "faint" },
-    "What ran between leaf and root, from a stretch of steps down to a line of source."));
+    "What ran between leaf and root, from a stretch of steps down to a line of source; "
+    + "of a step, what its ops keep for backward."));
   steps.columns = TITLES.map((title) => {
     const list = make("ul", {});
     const column = make("div", { class: "column" }, make("h3", {}, title), list);
@@ -86,11 +87,22 @@ function setUpSteps() {
   if (left) section.append(make("p", { class: "faint" }, `${counted(left, "line")} or steps more are not told here.`));
   const all = items(0);
   fill(0);
-  const worst = WORST.map((state) => all.findIndex((item) => item.state === state)).find((n) => n >= 0);
-  const most = all.findIndex((item) => data.outline.parts[item.value[0]][0] !== null);
-  const start = all[worst ?? Math.max(most, 0)].value;
-  goDown([start, start[0]]);
+  const { parts } = data.outline;
+  const blamed = data.findings.find(({ step }) => step !== null && hasStep(step))?.step;
+  const at = (number) => all.find(({ value: [first, last] }) => first <= number && number <= last).value;
+  const part = parts.findIndex(([step]) => step === blamed);
+  const start = part >= 0 ? part : (worstOf(all) ?? all.find(({ value }) => parts[value[0]][0] !== null) ?? all[0]).value[0];
+  goDown([at(start), start]);
 }
+
+// Whether a finding stands on a line of this module.
+function isBlamed({ value }) {
+  const [, file, lines] = data.outline.blocks[value];
+  const numbers = data.findings.map(({ at }) => data.frames[at]).filter((frame) => frame?.[0] === file).map(([, line]) => line);
+  return lines.some(([, , , line]) => numbers.includes(line));
+}
+
+const worstOf = (told) => WORST.map((state) => told.find((item) => item.state === state)).find(Boolean);
 
 function fill(column) {
   const { list, column: around } = steps.columns[column];
@@ -140,11 +152,17 @@ function pick(column, item) {
   goDown([...steps.chosen.slice(0, column), item.value]);
 }
 
-// Chooses a way from the left, and what follows of itself: the one step of a stretch.
+// Chooses a way from the left, and what follows of itself: the one step of a stretch, and of a step
+// the module where gradient fared worst.
 function goDown(chosen) {
   steps.chosen = chosen;
   const [stretch] = chosen;
   if (chosen.length === 1 && stretch[0] === stretch[1]) steps.chosen = [stretch, stretch[0]];
+  if (steps.chosen.length === 2) {
+    const modules = items(2);
+    const first = modules.find(isBlamed) ?? worstOf(modules) ?? modules[0];
+    if (first) steps.chosen = [...steps.chosen, first.value];
+  }
   for (let column = 1; column < 4; column += 1) fill(column);
   steps.chosen.forEach((value, column) => press(column, value));
 }

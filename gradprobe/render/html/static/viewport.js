@@ -123,6 +123,23 @@ class Viewport {
     if (outside || this.scale * 1.01 >= 0.9) this.centre(group);
   }
 
+  // Moves a box out from under what covers a part of the window.
+  clear(group, cover) {
+    const frame = this.frame.getBoundingClientRect();
+    if (cover.width > window.innerWidth * 0.9) {
+      const room = cover.top - frame.top;
+      if (room < 140) window.scrollBy({ top: Math.min(140 - room, frame.top - 100), behavior: "instant" });
+    }
+    const now = this.frame.getBoundingClientRect();
+    const beside = cover.left > now.left + 80;
+    const right = beside ? Math.min(now.right, cover.left) : now.right;
+    const bottom = beside ? now.bottom : Math.min(now.bottom, cover.top);
+    const box = group.getBoundingClientRect();
+    const inside = box.left >= now.left && box.right <= right && box.top >= now.top && box.bottom <= bottom;
+    if (inside || bottom <= now.top) return;
+    this.pan(box.x + box.width / 2 - (now.left + right) / 2, box.y + box.height / 2 - (now.top + bottom) / 2);
+  }
+
   pressed(event) {
     if (event.button) return;
     this.pointers.set(event.pointerId, event);
