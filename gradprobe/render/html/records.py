@@ -70,7 +70,8 @@ def records(report: Report, frames: Frames) -> dict[str, Any]:
 
 def _state(states: States, stage: Stage, leaf: str, strings: Strings) -> list[Any]:
     word = worth(states.of(stage, leaf), stage.grad)
-    return [_STATE.get(word, "unknown" if word == "unknown" else "partial"), strings.number(word)]
+    state = _STATE.get(word, "unknown" if word == "unknown" else "partial")
+    return [state, strings.number("apart" if word == APART else word)]
 
 
 def _grad_fn(stage: Stage) -> str:

@@ -109,6 +109,7 @@ function fill(column) {
   const known = column === 0 || steps.chosen[column - 1] !== undefined;
   const told = known ? items(column) : [];
   around.classList.toggle("empty", !told.length);
+  list.classList.toggle("long", told.length > 100);
   list.replaceChildren(...told.map((item) => make("li", {}, entry(column, item))));
   if (known && !told.length) list.append(make("li", { class: "faint" }, "not told here"));
 }

@@ -53,9 +53,11 @@ class Viewport {
     else this.align();
   }
 
+  // Where it begins; what is smaller than the window stands in the middle.
   align() {
-    this.seen.x = this.whole.x;
-    this.seen.y = this.whole.y + (this.whole.height - this.seen.height) / 2;
+    const { seen, whole } = this;
+    seen.x = whole.x - Math.max(seen.width - whole.width, 0) / 2;
+    seen.y = whole.y - Math.max(seen.height - whole.height, 0) / 2;
     this.apply();
   }
 
