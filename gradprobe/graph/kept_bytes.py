@@ -10,7 +10,7 @@ from gradprobe.graph.dataflow import Dataflow
 from gradprobe.graph.flow import has_history
 from gradprobe.graph.saves import keeps_input, keeps_result
 from gradprobe.records.op import Kind
-from gradprobe.records.tensor import LEAF, PARAMETER
+from gradprobe.records.tensor import LEAF, PARAMETER, REQUIRES_GRAD
 from gradprobe.records.trace import Trace
 
 _BITS = re.compile(r"\d+")
@@ -22,21 +22,44 @@ def kept_bytes(data: Dataflow, ops: Sequence[int]) -> Iterator[tuple[int, int]]:
     Memory that is there anyway, parameters and leaves, is not counted, nor is what an op makes for
     itself (a mask, a mean): so it is a floor. A view keeps what it is a view of.
     """
-    trace = data.trace
+    trace, keeps = data.trace, _Keeps(data.trace)
     counted: set[int] = set()
     for op in ops:
         outputs = data.outputs(op)
         if op in data.functions or not any(has_history(data, value) for value in outputs):
             continue
         inputs = trace.ops.inputs_of(op)
-        kept = [v for v in dict.fromkeys(inputs) if keeps_input(trace, op, inputs, v)]
-        if keeps_result(trace, op):
+        places, result = keeps.of(op, inputs)
+        kept = [inputs[place] for place in places]
+        if result:
             kept += outputs
-        fresh = {_memory(data, value) for value in kept} - counted
-        counted |= fresh
-        size = sum(_size(trace, v) for v in fresh if not trace.values.has(v, PARAMETER | LEAF))
         if kept:
-            yield op, size
+            fresh = {_memory(data, value) for value in kept} - counted
+            counted |= fresh
+            there = PARAMETER | LEAF
+            yield op, sum(_size(trace, v) for v in fresh if not trace.values.has(v, there))
+
+
+class _Keeps:
+    """What ops keep; those of one function over alike inputs keep the same, and are many."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._known: dict[tuple[int, bytes], tuple[tuple[int, ...], bool]] = {}
+
+    def of(self, op: int, inputs: Sequence[int]) -> tuple[tuple[int, ...], bool]:
+        """The places of the inputs that `op` keeps, and whether it keeps its result."""
+        flags = self._trace.values.flags
+        wanted = bytes(flags[value] & REQUIRES_GRAD for value in inputs)
+        key = self._trace.ops.head[op] & 0xFFFF, wanted
+        if key not in self._known or len(set(inputs)) < len(inputs):
+            places = range(len(inputs))
+            kept = (n for n in places if keeps_input(self._trace, op, inputs, inputs[n]))
+            found = tuple(kept), bool(keeps_result(self._trace, op))
+            if len(set(inputs)) < len(inputs):  # of a tensor that is given twice, either counts
+                return found
+            self._known[key] = found
+        return self._known[key]
 
 
 def _memory(data: Dataflow, value: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from gradprobe.records.report import Report
 from tests.render.html.large import large, large_page
@@ -15,6 +15,10 @@ from tests.render.samples import HOME
 CHROMIUM = Path("/usr/bin/chromium")
 WIDE = {"width": 1280, "height": 860}
 NARROW = {"width": 380, "height": 760}
+
+WAITS = 20_000  # milliseconds, for a machine that is busy with something else
+
+expect.set_options(timeout=WAITS)
 
 Opened = Callable[..., Page]
 
@@ -47,7 +51,7 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Opened]:
         text = large_page() if report is large() else report.render("html", base=HOME)
         path.write_text(text, encoding="utf-8", newline="")
         page = browser.new_page(**{"viewport": WIDE, "reduced_motion": "reduce", **options})
-        page.set_default_timeout(5_000)
+        page.set_default_timeout(WAITS)
         if not complains:
             page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
