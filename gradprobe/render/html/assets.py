@@ -23,7 +23,15 @@ SCRIPTS = (
     "table.js",
     "main.js",
 )
-STYLES = ("base.css", "lead.css", "picture.css", "steps.css", "charts.css", "table.css")
+STYLES = (
+    "base.css",
+    "frame.css",
+    "lead.css",
+    "picture.css",
+    "steps.css",
+    "charts.css",
+    "table.css",
+)
 
 
 @cache

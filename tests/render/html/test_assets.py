@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -11,16 +11,15 @@ from gradprobe.records.picture import State
 from gradprobe.render.html import assets
 from gradprobe.render.html.palette import MARKS, palette
 from gradprobe.render.looks import LOOKS
+from tests.fresh_environment import ROOT
 
-FOLDER = files("gradprobe.render.html")
-OWN = list(FOLDER.joinpath("static").iterdir())
+OWN = sorted((ROOT / "gradprobe/render/html/static").iterdir())
 UPLOT = "1.6.32"
 
 
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)
-def test_own_files_are_short_and_all_in_use(path: object) -> None:
-    assert hasattr(path, "read_text")
-    text: str = path.read_text(encoding="utf-8")
+def test_own_files_are_short_and_all_in_use(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 400
     assert text in assets.script() + assets.style()
 

@@ -22,7 +22,14 @@ function codeOf(frame) {
   const figure = make("figure", { class: "code" }, caption);
   if (frame.expression === undefined) return figure;
   const number = make("span", { class: "line" }, frame.line);
-  const text = make("code", {}, number, frame.before, make("mark", {}, frame.expression), frame.after);
+  const text = make(
+    "code",
+    {},
+    number,
+    frame.before,
+    make("mark", {}, frame.expression),
+    frame.after,
+  );
   figure.append(make("pre", {}, text));
   return figure;
 }

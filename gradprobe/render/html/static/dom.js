@@ -12,7 +12,9 @@ function make(name, attributes = {}, ...children) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else element.setAttribute(key, value === true ? "" : String(value));
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -44,11 +46,15 @@ function arrows(event, items, [back, forward]) {
 }
 
 const short = (number) =>
-  number === null || number === undefined ? ""
-  : typeof number === "string" ? number
-  : number === 0 ? "0"
-  : Math.abs(number) >= 1e5 || Math.abs(number) < 1e-3 ? number.toExponential(2)
-  : String(Number(number.toPrecision(4)));
+  number === null || number === undefined
+    ? ""
+    : typeof number === "string"
+      ? number
+      : number === 0
+        ? "0"
+        : Math.abs(number) >= 1e5 || Math.abs(number) < 1e-3
+          ? number.toExponential(2)
+          : String(Number(number.toPrecision(4)));
 
 function bytes(count) {
   const units = ["B", "kB", "MB", "GB", "TB"];

@@ -27,8 +27,11 @@ function closeDrawer() {
 
 function facts(pairs) {
   const told = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return make("dl", { class: "facts" }, ...told.map(([name, value]) =>
-    make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+  return make(
+    "dl",
+    { class: "facts" },
+    ...told.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))),
+  );
 }
 
 function findingPart(number) {
@@ -47,16 +50,29 @@ function findingPart(number) {
 const MADE = { zero: "becomes zero here", nonfinite: "becomes NaN or Inf here" };
 
 function showBox(box, finding) {
-  const steps = box.step === null ? "" : box.last === null ? `${box.step}` : `${box.step}\u2013${box.last}`;
-  const into = box.step !== null && hasStep(box.step)
-    && button("Go to its ops", () => { closeDrawer(); goToStep(box.step); }, { class: "into" });
+  const steps =
+    box.step === null ? "" : box.last === null ? `${box.step}` : `${box.step}\u2013${box.last}`;
+  const into =
+    box.step !== null &&
+    hasStep(box.step) &&
+    button(
+      "Go to its ops",
+      () => {
+        closeDrawer();
+        goToStep(box.step);
+      },
+      { class: "into" },
+    );
   const at = frameOf(box.at);
   openDrawer(
     box.label || box.kind,
     make("p", {}, stateTag(box.state, box.finding === null ? undefined : MADE[box.state])),
     box.detail && make("p", { class: "faint" }, make("bdi", {}, box.detail)),
     at && codeOf(at),
-    facts([["step", steps], ["gradient norm", box.norm]]),
+    facts([
+      ["step", steps],
+      ["gradient norm", box.norm],
+    ]),
     into,
     ...(finding === null ? [] : findingPart(finding)),
   );

@@ -4,7 +4,9 @@ function attempt(section, setUp) {
   try {
     setUp();
   } catch (fault) {
-    byId(section)?.append(make("p", { class: "faint" }, `This part could not be shown: ${fault.message}`));
+    byId(section)?.append(
+      make("p", { class: "faint" }, `This part could not be shown: ${fault.message}`),
+    );
     console.error(fault);
   }
 }
@@ -24,8 +26,10 @@ for (const show of document.querySelectorAll("button[data-finding]")) {
 }
 
 function drawnAt(finding) {
-  return data.levels.some(({ boxes, arrows: cut }) =>
-    boxes.some((box) => box.finding === finding) || cut.some(([, , , of]) => of === finding));
+  return data.levels.some(
+    ({ boxes, arrows: cut }) =>
+      boxes.some((box) => box.finding === finding) || cut.some(([, , , of]) => of === finding),
+  );
 }
 
 document.addEventListener("keydown", (event) => {

@@ -1,4 +1,4 @@
-// The picture: its levels, the buttons above it, and its boxes, which answer to a click and to keys.
+// The picture: its levels, the buttons above it, and its boxes, which answer to clicks and keys.
 
 const WORST = ["cut", "nonfinite", "zero", "partial"];
 const picture = { levels: [], shown: -1 };
@@ -8,7 +8,8 @@ function setUpPicture() {
   const frames = [...section.querySelectorAll(".drawing")];
   picture.levels = frames.map((frame, number) => level(frame, number));
   const switches = frames.map((frame, number) =>
-    button(frame.dataset.title, () => showLevel(number), { "aria-pressed": "false" }));
+    button(frame.dataset.title, () => showLevel(number), { "aria-pressed": "false" }),
+  );
   const zooms = [
     button("\u2212", () => current()?.view?.zoom(0.8), { "aria-label": "Zoom out" }),
     button("Fit", () => current()?.view?.fit()),
@@ -16,14 +17,20 @@ function setUpPicture() {
   ];
   picture.switches = switches;
   const parts = [
-    switches.length > 1 && make("div", { class: "group", role: "group", "aria-label": "Level of detail" }, ...switches),
+    switches.length > 1 &&
+      make("div", { class: "group", role: "group", "aria-label": "Level of detail" }, ...switches),
     searchBox(),
     make("div", { class: "group", role: "group", "aria-label": "Zoom" }, ...zooms),
   ];
   section.querySelector("h2").after(make("div", { class: "tools" }, ...parts.filter(Boolean)));
-  section.append(make("p", { class: "faint hint" },
-    "Drag to move, Ctrl and the wheel or two fingers to zoom. From the keyboard: arrow keys go from box to box, "
-    + "Enter shows the source, + \u2212 0 zoom, / searches."));
+  section.append(
+    make(
+      "p",
+      { class: "faint hint" },
+      "Drag to move, Ctrl and the wheel or two fingers to zoom. From the keyboard: arrow keys go " +
+        "from box to box, Enter shows the source, + \u2212 0 zoom, / searches.",
+    ),
+  );
   showLevel(frames.length - 1);
   let width = 0;
   new ResizeObserver(() => {
@@ -42,8 +49,9 @@ function level(frame, number) {
   groups.sort((one, other) => one.dataset.box - other.dataset.box); // from leaf to root
   const one = { frame, told, groups, view: svg ? new Viewport(frame) : null };
   const boxOf = (group) => told.boxes[group.dataset.box];
-  const worst = groups.find((group) => boxOf(group).finding !== null && WORST.includes(boxOf(group).state))
-    ?? WORST.map((state) => groups.find((group) => boxOf(group).state === state)).find(Boolean);
+  const worst =
+    groups.find((group) => boxOf(group).finding !== null && WORST.includes(boxOf(group).state)) ??
+    WORST.map((state) => groups.find((group) => boxOf(group).state === state)).find(Boolean);
   one.begin = () => one.view?.start(worst);
   if (!svg) return one;
   for (const group of groups) {
@@ -98,18 +106,24 @@ function keyInPicture(event, one) {
   const group = event.target.closest?.("[data-box]");
   if (act) act();
   else if (group && (event.key === "Enter" || event.key === " ")) choose(group);
-  else if (group && arrows(event, one.groups, aim(event.key))) one.view.reveal(document.activeElement);
+  else if (group && arrows(event, one.groups, aim(event.key)))
+    one.view.reveal(document.activeElement);
   else return;
   event.preventDefault();
 }
 
-const aim = (key) => (key === "ArrowUp" || key === "ArrowDown" ? ["ArrowUp", "ArrowDown"] : ["ArrowLeft", "ArrowRight"]);
+const aim = (key) =>
+  key === "ArrowUp" || key === "ArrowDown" ? ["ArrowUp", "ArrowDown"] : ["ArrowLeft", "ArrowRight"];
 
 function showLevel(number) {
   if (number === picture.shown || number < 0) return;
   picture.shown = number;
-  picture.levels.forEach((one, other) => { one.frame.hidden = other !== number; });
-  picture.switches.forEach((one, other) => one.setAttribute("aria-pressed", String(other === number)));
+  picture.levels.forEach((one, other) => {
+    one.frame.hidden = other !== number;
+  });
+  picture.switches.forEach((one, other) =>
+    one.setAttribute("aria-pressed", String(other === number)),
+  );
   current().begin();
   search.again();
 }

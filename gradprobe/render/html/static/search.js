@@ -5,8 +5,12 @@ const search = { found: [], at: -1, again: () => {} };
 
 function searchBox() {
   const input = make("input", {
-    type: "search", id: "search", placeholder: "Search the picture", "aria-label": "Search the picture",
-    autocomplete: "off", spellcheck: "false",
+    type: "search",
+    id: "search",
+    placeholder: "Search the picture",
+    "aria-label": "Search the picture",
+    autocomplete: "off",
+    spellcheck: "false",
   });
   const count = make("output", { class: "faint", for: "search" });
   const step = (by) => {
@@ -23,11 +27,14 @@ function searchBox() {
   search.again = again;
   input.addEventListener("input", again);
   input.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.ctrlKey && search.found.length) choose(search.found[search.at]);
+    if (event.key === "Enter" && event.ctrlKey && search.found.length)
+      choose(search.found[search.at]);
     else if (event.key === "Enter") step(event.shiftKey ? -1 : 1);
     else if (event.key === "ArrowDown" && search.found.length) search.found[search.at].focus();
-    else if (event.key === "Escape" && input.value) { input.value = ""; again(); }
-    else return;
+    else if (event.key === "Escape" && input.value) {
+      input.value = "";
+      again();
+    } else return;
     event.preventDefault();
     event.stopPropagation();
   });
@@ -39,12 +46,13 @@ function searchBox() {
 function find(words) {
   const one = current();
   const wanted = words.trim().toLowerCase().split(/\s+/).filter(Boolean);
-  search.found = wanted.length && one
-    ? one.groups.filter((group) => {
-        const text = textOf(one.told.boxes[group.dataset.box]);
-        return wanted.every((word) => text.includes(word));
-      })
-    : [];
+  search.found =
+    wanted.length && one
+      ? one.groups.filter((group) => {
+          const text = textOf(one.told.boxes[group.dataset.box]);
+          return wanted.every((word) => text.includes(word));
+        })
+      : [];
   search.at = search.found.length ? 0 : -1;
   one?.frame.classList.toggle("searched", wanted.length > 0);
 }
@@ -67,6 +75,10 @@ function mark() {
 }
 
 function tell(count, words = "?") {
-  const told = !words.trim() ? "" : search.found.length ? `${search.at + 1} of ${search.found.length}` : "none";
+  const told = !words.trim()
+    ? ""
+    : search.found.length
+      ? `${search.at + 1} of ${search.found.length}`
+      : "none";
   count.textContent = told;
 }

@@ -10,7 +10,12 @@ function stretches() {
   data.outline.parts.forEach((part, number) => {
     const last = found.at(-1);
     const before = last && data.outline.parts[last[1]];
-    const same = before && before[0] !== null && part[0] !== null && before[2] === part[2] && before[4] === part[4];
+    const same =
+      before &&
+      before[0] !== null &&
+      part[0] !== null &&
+      before[2] === part[2] &&
+      before[4] === part[4];
     if (same) last[1] = number;
     else found.push([number, number]);
   });
@@ -21,7 +26,9 @@ function partName(number) {
   const { parts } = data.outline;
   if (parts[number][0] !== null) return `step ${parts[number][0]}`;
   if (!parts.some(([step]) => step !== null)) return "the whole run";
-  return parts.slice(0, number).some(([step]) => step !== null) ? "after the steps" : "before the steps";
+  return parts.slice(0, number).some(([step]) => step !== null)
+    ? "after the steps"
+    : "before the steps";
 }
 
 function stretchName([first, last]) {
@@ -29,7 +36,8 @@ function stretchName([first, last]) {
   return first === last ? partName(first) : `steps ${parts[first][0]}\u2013${parts[last][0]}`;
 }
 
-const counted = (count, word) => `${String(count).replace(/\B(?=(\d{3})+$)/g, "\u202f")} ${word}${count === 1 ? "" : "s"}`;
+const counted = (count, word) =>
+  `${String(count).replace(/\B(?=(\d{3})+$)/g, "\u202f")} ${word}${count === 1 ? "" : "s"}`;
 
 function common(states) {
   const all = new Set(states);
@@ -44,7 +52,12 @@ function items(column) {
   if (column === 0) {
     return stretches().map((one) => {
       const ops = parts.slice(one[0], one[1] + 1).reduce((sum, [, count]) => sum + count, 0);
-      return { state: parts[one[0]][2], name: stretchName(one), more: counted(ops, "op"), value: one };
+      return {
+        state: parts[one[0]][2],
+        name: stretchName(one),
+        more: counted(ops, "op"),
+        value: one,
+      };
     });
   }
   if (column === 1) {
@@ -59,7 +72,12 @@ function items(column) {
     return (bodies[parts[part][4]] ?? []).map((number) => {
       const [name, , lines] = blocks[number];
       const ops = lines.reduce((sum, [, count]) => sum + count, 0);
-      return { state: common(lines.map(([, , state]) => state)), name: name || "(no source)", more: counted(ops, "op"), value: number };
+      return {
+        state: common(lines.map(([, , state]) => state)),
+        name: name || "(no source)",
+        more: counted(ops, "op"),
+        value: number,
+      };
     });
   }
   return blocks[block][2].map((line, number) => {
@@ -71,12 +89,19 @@ function items(column) {
 function setUpSteps() {
   const section = byId("steps");
   if (!data.outline.parts.length) {
-    section.append(make("p", { class: "faint" }, "This report does not tell which ops ran in which step."));
+    section.append(
+      make("p", { class: "faint" }, "This report does not tell which ops ran in which step."),
+    );
     return;
   }
-  section.append(make("p", { class: "faint" },
-    "What ran between leaf and root, from a stretch of steps down to a line of source; "
-    + "of a step, what its ops keep for backward."));
+  section.append(
+    make(
+      "p",
+      { class: "faint" },
+      "What ran between leaf and root, from a stretch of steps down to a line of source; " +
+        "of a step, what its ops keep for backward.",
+    ),
+  );
   steps.columns = TITLES.map((title) => {
     const list = make("ul", {});
     const column = make("div", { class: "column" }, make("h3", {}, title), list);
@@ -84,25 +109,36 @@ function setUpSteps() {
   });
   section.append(make("div", { class: "columns" }, ...steps.columns.map(({ column }) => column)));
   const left = data.outline.left_out;
-  if (left) section.append(make("p", { class: "faint" }, `${counted(left, "line")} or steps more are not told here.`));
+  if (left)
+    section.append(
+      make("p", { class: "faint" }, `${counted(left, "line")} or steps more are not told here.`),
+    );
   const all = items(0);
   fill(0);
   const { parts } = data.outline;
   const blamed = data.findings.find(({ step }) => step !== null && hasStep(step))?.step;
-  const at = (number) => all.find(({ value: [first, last] }) => first <= number && number <= last).value;
+  const at = (number) =>
+    all.find(({ value: [first, last] }) => first <= number && number <= last).value;
   const part = parts.findIndex(([step]) => step === blamed);
-  const start = part >= 0 ? part : (worstOf(all) ?? all.find(({ value }) => parts[value[0]][0] !== null) ?? all[0]).value[0];
+  const start =
+    part >= 0
+      ? part
+      : (worstOf(all) ?? all.find(({ value }) => parts[value[0]][0] !== null) ?? all[0]).value[0];
   goDown([at(start), start]);
 }
 
 // Whether a finding stands on a line of this module.
 function isBlamed({ value }) {
   const [, file, lines] = data.outline.blocks[value];
-  const numbers = data.findings.map(({ at }) => data.frames[at]).filter((frame) => frame?.[0] === file).map(([, line]) => line);
+  const numbers = data.findings
+    .map(({ at }) => data.frames[at])
+    .filter((frame) => frame?.[0] === file)
+    .map(([, line]) => line);
   return lines.some(([, , , line]) => numbers.includes(line));
 }
 
-const worstOf = (told) => WORST.map((state) => told.find((item) => item.state === state)).find(Boolean);
+const worstOf = (told) =>
+  WORST.map((state) => told.find((item) => item.state === state)).find(Boolean);
 
 function fill(column) {
   const { list, column: around } = steps.columns[column];
@@ -117,15 +153,35 @@ function fill(column) {
 function entry(column, item) {
   const [mark, meaning] = data.marks[item.state];
   const name = make("span", { class: "name" }, make("bdi", {}, item.name));
-  const top = make("span", { class: "row" },
+  const top = make(
+    "span",
+    { class: "row" },
     make("span", { class: "mark", "data-state": item.state, title: meaning }, mark),
-    name, make("span", { class: "more" }, item.more), make("span", { class: "spoken" }, `, ${meaning}`));
-  const code = item.code && item.code[5]
-    ? make("code", { class: "snippet" }, item.code[4], make("mark", {}, item.code[5]), item.code[6])
-    : null;
-  const one = make("button", {
-    type: "button", "aria-pressed": "false", onclick: () => pick(column, item), onkeydown: (e) => keyInSteps(e, column),
-  }, top, code);
+    name,
+    make("span", { class: "more" }, item.more),
+    make("span", { class: "spoken" }, `, ${meaning}`),
+  );
+  const code =
+    item.code && item.code[5]
+      ? make(
+          "code",
+          { class: "snippet" },
+          item.code[4],
+          make("mark", {}, item.code[5]),
+          item.code[6],
+        )
+      : null;
+  const one = make(
+    "button",
+    {
+      type: "button",
+      "aria-pressed": "false",
+      onclick: () => pick(column, item),
+      onkeydown: (e) => keyInSteps(e, column),
+    },
+    top,
+    code,
+  );
   one.value_ = item.value;
   return one;
 }
@@ -139,7 +195,8 @@ function press(column, value) {
     if (same && one.offsetParent) {
       const list = steps.columns[column].list; // not scrollIntoView, which would move the page too
       const top = one.offsetTop - list.offsetTop;
-      if (top < list.scrollTop || top > list.scrollTop + list.clientHeight - 40) list.scrollTop = top - 40;
+      if (top < list.scrollTop || top > list.scrollTop + list.clientHeight - 40)
+        list.scrollTop = top - 40;
     }
   }
 }
@@ -174,7 +231,10 @@ function showOp(item) {
     item.name,
     make("p", {}, stateTag(item.state)),
     codeOf(lineFrame(block, item.code)),
-    facts([["ops in this step", item.code[1]], ["where", partName(steps.chosen[1])]]),
+    facts([
+      ["ops in this step", item.code[1]],
+      ["where", partName(steps.chosen[1])],
+    ]),
   );
 }
 
@@ -185,7 +245,9 @@ function keyInSteps(event, column) {
     const there = buttonsOf(column + 1);
     (there.find((one) => one.getAttribute("aria-pressed") === "true") ?? there[0])?.focus();
   } else if (event.key === "ArrowLeft" && column > 0) {
-    buttonsOf(column - 1).find((one) => one.getAttribute("aria-pressed") === "true")?.focus();
+    buttonsOf(column - 1)
+      .find((one) => one.getAttribute("aria-pressed") === "true")
+      ?.focus();
   } else return;
   event.preventDefault();
 }
@@ -197,5 +259,7 @@ function goToStep(step) {
   const stretch = stretches().find(([first, last]) => first <= part && part <= last);
   goDown([stretch, part]);
   byId("steps").scrollIntoView({ block: "start" });
-  buttonsOf(1).find((one) => one.value_ === part)?.focus({ preventScroll: true });
+  buttonsOf(1)
+    .find((one) => one.value_ === part)
+    ?.focus({ preventScroll: true });
 }

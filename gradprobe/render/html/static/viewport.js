@@ -21,7 +21,10 @@ class Viewport {
 
   // Pixels for each unit of the drawing.
   get scale() {
-    return Math.min(this.frame.clientWidth / this.seen.width, this.frame.clientHeight / this.seen.height);
+    return Math.min(
+      this.frame.clientWidth / this.seen.width,
+      this.frame.clientHeight / this.seen.height,
+    );
   }
 
   apply() {
@@ -35,7 +38,8 @@ class Viewport {
     if (!width) return;
     const natural = (this.whole.height / this.whole.width) * width;
     const most = Math.min(window.innerHeight * 0.7, 640);
-    this.frame.style.height = `${Math.round(Math.max(Math.min(natural, most, this.whole.height * 1.5), 180))}px`;
+    const height = Math.max(Math.min(natural, most, this.whole.height * 1.5), 180);
+    this.frame.style.height = `${Math.round(height)}px`;
   }
 
   fit() {
@@ -76,13 +80,22 @@ class Viewport {
   // What is seen always holds a part of the drawing.
   keep() {
     const { seen, whole } = this;
-    seen.x = Math.max(whole.x - seen.width * 0.75, Math.min(whole.x + whole.width - seen.width * 0.25, seen.x));
-    seen.y = Math.max(whole.y - seen.height * 0.75, Math.min(whole.y + whole.height - seen.height * 0.25, seen.y));
+    seen.x = Math.max(
+      whole.x - seen.width * 0.75,
+      Math.min(whole.x + whole.width - seen.width * 0.25, seen.x),
+    );
+    seen.y = Math.max(
+      whole.y - seen.height * 0.75,
+      Math.min(whole.y + whole.height - seen.height * 0.25, seen.y),
+    );
     this.apply();
   }
 
   zoom(factor, clientX, clientY) {
-    const least = Math.min(this.frame.clientWidth / this.whole.width, this.frame.clientHeight / this.whole.height);
+    const least = Math.min(
+      this.frame.clientWidth / this.whole.width,
+      this.frame.clientHeight / this.whole.height,
+    );
     const scale = Math.max(least * 0.9, Math.min(CLOSEST, this.scale * factor));
     const before = this.at(clientX, clientY);
     this.scaleTo(scale);
@@ -121,7 +134,11 @@ class Viewport {
     const box = group.getBoundingClientRect();
     const frame = this.frame.getBoundingClientRect();
     if (this.scale < READABLE) this.scaleTo(0.9);
-    const outside = box.left < frame.left || box.right > frame.right || box.top < frame.top || box.bottom > frame.bottom;
+    const outside =
+      box.left < frame.left ||
+      box.right > frame.right ||
+      box.top < frame.top ||
+      box.bottom > frame.bottom;
     if (outside || this.scale * 1.01 >= 0.9) this.centre(group);
   }
 
@@ -130,16 +147,21 @@ class Viewport {
     const frame = this.frame.getBoundingClientRect();
     if (cover.width > window.innerWidth * 0.9) {
       const room = cover.top - frame.top;
-      if (room < 140) window.scrollBy({ top: Math.min(140 - room, frame.top - 100), behavior: "instant" });
+      if (room < 140)
+        window.scrollBy({ top: Math.min(140 - room, frame.top - 100), behavior: "instant" });
     }
     const now = this.frame.getBoundingClientRect();
     const beside = cover.left > now.left + 80;
     const right = beside ? Math.min(now.right, cover.left) : now.right;
     const bottom = beside ? now.bottom : Math.min(now.bottom, cover.top);
     const box = group.getBoundingClientRect();
-    const inside = box.left >= now.left && box.right <= right && box.top >= now.top && box.bottom <= bottom;
+    const inside =
+      box.left >= now.left && box.right <= right && box.top >= now.top && box.bottom <= bottom;
     if (inside || bottom <= now.top) return;
-    this.pan(box.x + box.width / 2 - (now.left + right) / 2, box.y + box.height / 2 - (now.top + bottom) / 2);
+    this.pan(
+      box.x + box.width / 2 - (now.left + right) / 2,
+      box.y + box.height / 2 - (now.top + bottom) / 2,
+    );
   }
 
   pressed(event) {
@@ -151,7 +173,9 @@ class Viewport {
   moved(event) {
     const before = this.pointers.get(event.pointerId);
     if (!before) return;
-    const others = [...this.pointers.values()].filter((other) => other.pointerId !== event.pointerId);
+    const others = [...this.pointers.values()].filter(
+      (other) => other.pointerId !== event.pointerId,
+    );
     this.travelled += Math.hypot(event.clientX - before.clientX, event.clientY - before.clientY);
     if (this.travelled > 6 && !this.frame.hasPointerCapture(event.pointerId)) {
       this.frame.setPointerCapture(event.pointerId); // not before: a click is the box's own
@@ -172,6 +196,10 @@ class Viewport {
   wheeled(event) {
     if (!event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
-    this.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.004)), event.clientX, event.clientY);
+    this.zoom(
+      Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.004)),
+      event.clientX,
+      event.clientY,
+    );
   }
 }
