@@ -77,6 +77,7 @@ comparisons = Registry(
         "txt": "gradprobe.render.comparison.text:ComparisonText",
         "json": "gradprobe.render.comparison.json:ComparisonJson",
         "svg": "gradprobe.render.comparison.svg:ComparisonSvg",
+        "html": "gradprobe.render.comparison.html:ComparisonHtml",
     },
 )
 

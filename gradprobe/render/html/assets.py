@@ -31,6 +31,7 @@ STYLES = (
     "steps.css",
     "charts.css",
     "table.css",
+    "diff.css",
 )
 
 

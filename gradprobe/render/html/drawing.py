@@ -60,7 +60,7 @@ def _level(report: Report, title: str, picture: Picture, engine: Literal["pure",
     except Exception as fault:
         why = words(str(fault) or repr(fault))
         return Level(title, picture, f"The picture could not be drawn: {why}", drawn=False)
-    return Level(title, picture, _for_page(svg))
+    return Level(title, picture, for_page(svg))
 
 
 def pointed(svg: str) -> str:
@@ -77,8 +77,8 @@ def pointed(svg: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-def _for_page(svg: str) -> str:
-    """Without what the policy of the page forbids, and with boxes that can have the focus."""
+def for_page(svg: str) -> str:
+    """An SVG without what the policy of a page forbids, and with boxes that can have the focus."""
     root = ET.fromstring(svg)
     for element in root.iter():
         element.attrib.pop("style", None)  # the page's style sheet says it
