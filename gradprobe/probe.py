@@ -78,6 +78,11 @@ class Probe:
     the ops around each finding; `module` and `op`, also what each function of the network does, or
     each op, around the first finding.
 
+    `watch=True` is for an optimisation of many iterations. It records as `ops="sampler"` does,
+    which costs little, and looks into the network where an iteration shows something that none
+    before it did: the one after the next is recorded whole. A break that lasts for one iteration
+    alone is seen and not looked into.
+
     `progress` is called with a `records.progress.Progress` while the block runs: after two seconds,
     then up to five times a second, from where something is recorded. It must leave torch alone.
 
@@ -106,6 +111,7 @@ class Probe:
         command: Sequence[str] = (),
         annotate: bool = False,
         depth: Depth = "auto",
+        watch: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
         if isinstance(leaves, str):
@@ -133,9 +139,10 @@ class Probe:
             find_stages,
             denoiser,
             adapter_for,
-            ops,
+            "sampler" if watch else ops,
             numerics,
             follow_host,
+            watch,
         )
         self._recorder.told = progress
         if find_stages == "auto":

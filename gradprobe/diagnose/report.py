@@ -142,10 +142,13 @@ def _worst_of(views: list[View]) -> Judged:
             continue
         every.append(Judged(view, findings, verdict_of(view, findings), bool(bottom)))
     chosen = min(range(len(every)), key=lambda number: VERDICTS.index(every[number].verdict))
+    began = every[chosen]
+    if began.view.trace.watched:
+        chosen = _looked_into(every, chosen)
     worst_one = replace(every[chosen], beside=_others(every, chosen))
     if worst_one.verdict == "flows":
         return replace(every[-1], findings=[*every[-1].findings, *notes], beside=_others(every, -1))
-    passed = worst_one.view.passed
+    passed = began.view.passed
     first = next((j for j in every if alike(j.view, worst_one.view)), worst_one)
     if passed is None or first.verdict == worst_one.verdict:
         return replace(worst_one, findings=[*worst_one.findings, *notes])
@@ -154,6 +157,17 @@ def _worst_of(views: list[View]) -> Judged:
         findings=[*worst_one.findings, *notes],
         since=iteration_of(worst_one.view.trace, passed),
     )
+
+
+def _looked_into(every: Sequence[Judged], chosen: int) -> int:
+    """The first pass that fared as the chosen one did and shows why: it was recorded whole."""
+    for number in range(chosen, len(every)):
+        loud = [f for f in every[number].findings if f.severity != "note"]
+        same = every[number].verdict == every[chosen].verdict
+        proven = bool(loud) and all(f.certainty == "proven" for f in loud)
+        if same and proven and alike(every[number].view, every[chosen].view):
+            return number
+    return chosen
 
 
 def _others(every: Sequence[Judged], chosen: int) -> tuple[Finding, ...]:
