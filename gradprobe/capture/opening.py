@@ -27,6 +27,8 @@ class Opening:
 
     def turned(self, new: bool) -> None:
         """An iteration is over; `new` says that it showed what no earlier one had shown."""
+        if self.closed is not None and self.closed.module is not None:
+            return  # backward ran inside of a closed call, which has to be opened by its own end
         opens = new and not self._first and self.modules.closed is not None
         self._first = False
         if opens and self.looked_into < _MOST:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from gradprobe import Probe
+from gradprobe.capture.opening import Opening
 
 
 class Net(nn.Module):
@@ -79,6 +83,48 @@ def test_of_most_iterations_the_inside_of_the_network_is_not_recorded() -> None:
         assert probe.report().verdict == "flows"
         ops[watch] = probe.report().counts.ops
     assert ops[False] - ops[True] > 3 * 40, ops
+
+
+def test_it_opens_after_something_new_and_closes_after_the_next() -> None:
+    closed = SimpleNamespace(module=None)
+    modules: Any = SimpleNamespace(closed=closed)
+    opening = Opening(modules)
+    told = []
+    for new in (True, False, True, True, False):
+        opening.turned(new)
+        told.append(modules.closed is closed)
+    assert told == [True, True, False, True, True]
+    closed.module = nn.Identity()  # a call that is closed right now
+    opening.turned(True)
+    assert modules.closed is closed
+
+
+class Guided(nn.Module):
+    """Takes a gradient inside of its forward, of another kind from some call on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        own = x.detach().requires_grad_()
+        energy = (own * (0.0 if self.calls > 12 else 1.0)).square().sum()
+        (slope,) = torch.autograd.grad(energy, own)
+        return x - 0.1 * slope
+
+
+def test_a_backward_inside_of_a_closed_call_leaves_it_closed_and_all_behind_it_recorded() -> None:
+    net = Guided()
+    with Probe(watch=True) as probe:
+        z0 = torch.ones(4, requires_grad=True)
+        for _ in range(8):
+            x = net(net(z0 * 2.0))
+            x.square().sum().backward()
+        lost = (z0 * 3.0).detach()  # <- behind
+        (lost * z0).sum().backward()
+        assert probe._recorder.mode.pauses == 0
+    assert any(f.at.source.strip().startswith("lost =") for f in probe.report().findings)
 
 
 def test_the_records_stay_as_small_and_the_values_as_they_are() -> None:
