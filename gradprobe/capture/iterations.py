@@ -59,6 +59,11 @@ class Iterations:
         self._begins = [Point(0, 0, 0)]  # of the turns of the iteration that is not over yet
         self._kept = 0  # passes of iterations that are over, and kept
 
+    @property
+    def begin(self) -> Point:
+        """Where the last turn begins: the end of the pass before."""
+        return self._begins[-1]
+
     def ended(self) -> None:
         """A pass is over, the last of `passes`."""
         if not self.forgets or self.mode.inside:

@@ -127,12 +127,13 @@ class ModuleWatch:
     def entering(self, module: Module, args: Any) -> None:
         if threading.get_ident() != self.thread:
             return  # torch's hooks are for all threads, and the records are of one
+        if self.closed is not None and self.closed.module is not None:
+            self.closed.entered(module)  # a network's layers come by here: nothing more is done
+            return
         if self.quiet is not None:
             self.quiet.entered(module)
         if not self.mode.pauses:
             self._enter(module, sys._getframe(1))
-        elif self.closed is not None:
-            self.closed.entered(module)
 
     def _enter(self, module: Module, frame: FrameType) -> None:
         call: WatchedCall | None = None
@@ -187,9 +188,10 @@ class ModuleWatch:
     def left(self, module: Module, args: Any, *rest: Any) -> None:
         if threading.get_ident() != self.thread:
             return
+        closed = self.closed
+        if closed is not None and closed.module is not None and not closed.left(module):
+            return
         returned = len(rest) == 2
-        if self.closed is not None:
-            self.closed.left(module)
         try:
             kwargs, output = rest if returned else ({}, None)  # a forward that raised gives none
             self._leave(args, kwargs, output)

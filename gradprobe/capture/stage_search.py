@@ -17,6 +17,7 @@ from gradprobe.capture.glimpse import glimpse
 from gradprobe.capture.graph_walk import GraphWalk
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.shift import Shift
+from gradprobe.capture.stage_recall import Places, Recall, Sought
 from gradprobe.capture.torch_internals import in_transform
 from gradprobe.capture.value_stats import on_host
 from gradprobe.records.backward import Measured
@@ -47,6 +48,7 @@ class StageSearch:
         self.wanted = wanted
         self.left = _MOST_OPS
         self.walk = GraphWalk(_WALK)
+        self.recall = Recall(recorder)
         self._seen = 0
 
     def begin(self, roots: Sequence[Tensor]) -> tuple[list[Any], list[_Found]]:
@@ -60,33 +62,53 @@ class StageSearch:
 
     def _hooked(self, roots: Sequence[Tensor]) -> tuple[list[Any], list[_Found]]:
         recorder = self.recorder
-        ops = len(recorder.journal.head)
-        work = ops - self._seen + ops // 50  # columns are copied whole, but only new ops are read
-        if self.left < work or self.walk.cut_off:
-            recorder.say("stages that nobody marked were measured in the first passes only")
-            return [], []
-        self.left -= work
-        self._seen = ops
-        seen = glimpse(recorder)
-        values = self.wanted(seen)
+        if self.walk.cut_off:
+            return self._refused()
+        key = self.recall.key()
+        places = self.recall.places(key)
+        if places is None:
+            places = self._searched()
+            if places is None:
+                return self._refused()
+            self.recall.keep(key, places)
+        numbers = recorder.journal.sequence
         by_number: dict[int, list[_Found]] = {}
-        for value in values:
-            op = seen.values.at[value]
-            if op < 0 or not seen.values.has(value, REQUIRES_GRAD):
-                continue
-            made = list(seen.ops.outputs_of(op))
-            shape = seen.values.describe(value).shape
-            found = _Found(value, made.index(value) if value in made else 0, shape)
-            by_number.setdefault(seen.ops.sequence[op] - 1, []).append(found)
+        for sought in places.sought:
+            found = _Found(sought.value, sought.position, sought.shape)
+            by_number.setdefault(numbers[sought.op] - 1, []).append(found)
         if not by_number:
             return [], []
+        inside = [(numbers[a - 1] if a else 0, numbers[b - 1]) for a, b in places.inside]
         handles = []
-        inside = _denoisers(seen)
         for number, node in self.walk.find(roots, by_number, inside):
             for found in by_number[number]:
                 found.grad_fn = node.name()
                 handles.append(node.register_prehook(_measure(found, recorder.journal.tick)))
         return handles, [f for group in by_number.values() for f in group if f.grad_fn]
+
+    def _refused(self) -> tuple[list[Any], list[_Found]]:
+        self.recorder.say("stages that nobody marked were measured in the first passes only")
+        return [], []
+
+    def _searched(self) -> Places | None:
+        """Read the whole trace for what to look for; None where that is more than may be read."""
+        recorder = self.recorder
+        ops = len(recorder.journal.head)
+        work = ops - self._seen + ops // 50  # columns are copied whole, but only new ops are read
+        if self.left < work:
+            return None
+        self.left -= work
+        self._seen = ops
+        seen = glimpse(recorder)
+        sought = []
+        for value in self.wanted(seen):
+            op = seen.values.at[value]
+            if op < 0 or not seen.values.has(value, REQUIRES_GRAD):
+                continue
+            made = list(seen.ops.outputs_of(op))
+            shape = seen.values.describe(value).shape
+            sought.append(Sought(op, value, made.index(value) if value in made else 0, shape))
+        return Places(tuple(sought), tuple(_denoisers(seen)))
 
     def forget(self, shift: Shift) -> None:
         self._seen = shift.op(self._seen)
@@ -104,13 +126,12 @@ class StageSearch:
 
 
 def _denoisers(seen: Trace) -> list[tuple[int, int]]:
-    """The stretches of node numbers that were made inside modules called more than once."""
+    """The stretches of ops that ran inside modules called more than once."""
     times: dict[int, int] = {}
     for call in seen.calls:
         times[call.module] = times.get(call.module, 0) + 1
-    numbers = seen.ops.sequence
     return [
-        (numbers[call.from_op - 1] if call.from_op else 0, numbers[call.to_op - 1])
+        (call.from_op, call.to_op)
         for call in seen.calls
         if times[call.module] > 1 and call.to_op > call.from_op
     ]

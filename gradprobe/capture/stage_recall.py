@@ -1,0 +1,96 @@
+"""Where the stages of a turn were found, for later turns that run in the same way.
+
+To find stages, all that was recorded is read. A loop does so at each of its backward passes, mostly
+to the same answer; whether a turn ran as an earlier one did is told from its own few rows.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradprobe.capture.recorder import Recorder
+
+_MOST = 16  # ways to run that are remembered
+_LEAVES = 12  # of the newest: no more are asked for their stages
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A stage whose node is to be found: made by `op` as output `position`, of this shape."""
+
+    op: int
+    value: int
+    position: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What to look for in a graph, and the denoiser's stretches `[from, to)` of ops in it."""
+
+    sought: tuple[Sought, ...]
+    inside: tuple[tuple[int, int], ...]
+
+    def moved(self, ops: int, values: int) -> Places:
+        return Places(
+            tuple(Sought(s.op + ops, s.value + values, s.position, s.shape) for s in self.sought),
+            tuple((first + ops, last + ops) for first, last in self.inside),
+        )
+
+
+class Recall:
+    """Remembers places by how a turn ran, counted from where it began."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self._known: dict[Hashable, Places] = {}
+
+    def key(self) -> Hashable:
+        """All that tells how the turn ran that ends with the pass that begins now."""
+        recorder, journal = self.recorder, self.recorder.journal
+        begin = recorder.iterations.begin
+        a, base = begin.op, begin.value
+
+        def near(values: Sequence[int]) -> tuple[int, ...]:
+            return tuple([v - base if v >= base else -1 for v in values])
+
+        rows = []
+        for column, ends in (
+            (journal.inputs, journal.inputs_end),
+            (journal.outputs, journal.outputs_end),
+        ):
+            start = ends[a - 1] if a else 0
+            rows.append((near(column[start:]), tuple([end - start for end in ends[a:]])))
+        calls = []
+        for call in reversed(recorder.modules.calls):
+            if call.from_op < a:
+                break
+            calls.append((call.module, call.from_op - a, call.to_op - a, near(call.outputs)))
+        return (
+            journal.head[a:].tobytes(),
+            array("q", journal.site[a:]).tobytes(),
+            bytes(journal.flags[base:]),
+            tuple(journal.meta[base:]),
+            tuple(rows),
+            tuple(calls),
+            tuple([near(leaf.values[-1:]) for leaf in recorder.leaves.leaves[-_LEAVES - 1 :]]),
+            near(recorder.passes.passes[-1].roots),
+        )
+
+    def places(self, key: Hashable) -> Places | None:
+        """What a turn that ran like this one looked for, where it is in this one."""
+        known = self._known.get(key)
+        begin = self.recorder.iterations.begin
+        return None if known is None else known.moved(begin.op, begin.value)
+
+    def keep(self, key: Hashable, places: Places) -> None:
+        """Remember, if all that is sought lies in the turn that `key` tells of."""
+        begin = self.recorder.iterations.begin
+        within = all(s.op >= begin.op and s.value >= begin.value for s in places.sought)
+        if within and len(self._known) < _MOST:
+            own = tuple(pair for pair in places.inside if pair[0] >= begin.op)
+            self._known[key] = Places(places.sought, own).moved(-begin.op, -begin.value)
