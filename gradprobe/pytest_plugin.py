@@ -276,8 +276,9 @@ def pytest_terminal_summary(
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker of pytest-xdist sends what it found nowhere."""
     output = getattr(session.config, "workeroutput", None)
-    if output is not None and _UNMATCHED in session.config.stash:
-        output["gradprobe_unmatched"] = sorted(session.config.stash[_UNMATCHED])
+    left = session.config.stash.get(_UNMATCHED, None)
+    if output is not None and left is not None:
+        output["gradprobe_unmatched"] = sorted(left)
 
 
 @pytest.hookimpl(optionalhook=True)

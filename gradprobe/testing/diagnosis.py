@@ -19,10 +19,13 @@ def lost(report: Report, leaf: Leaf, picture_dir: Path | None) -> list[str]:
     return [f"gradient of {leaf.name}: {leaf.verdict}; {first}", *others]
 
 
-def diagnosis(report: Report, leaf: str, picture_dir: Path | None) -> list[str]:
+def diagnosis(
+    report: Report, leaf: str, picture_dir: Path | None, finding: Finding | None = None
+) -> list[str]:
     """The finding that explains it (or the report's one sentence), its fix, and the picture."""
     findings = report.findings
-    finding = next((f for f in findings if f.leaf == leaf), findings[0] if findings else None)
+    if finding is None:
+        finding = next((f for f in findings if f.leaf == leaf), findings[0] if findings else None)
     lines = [report.headline] if finding is None else [fact(finding), f"fix: {finding.fix}"]
     if picture_dir is not None:
         lines += saved(report, picture_dir / plain(f"gradprobe-{leaf}"), PICTURES)

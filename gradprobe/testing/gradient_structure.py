@@ -1,6 +1,6 @@
 """The structure of a run's gradient as lines of text: no numbers, no lines, no machine.
 
-Two runs of one program have the same text on every machine, so that it can be kept beside the tests:
+Two runs of one program have the same text on every machine, so it can be kept beside the tests:
 
     gradprobe.structure/1
     root: loss (backward)

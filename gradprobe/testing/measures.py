@@ -9,12 +9,13 @@ import math
 from pathlib import Path
 
 from gradprobe.errors import GradientLost
-from gradprobe.records.report import LOST, Report, Stage
+from gradprobe.records.report import Finding, Leaf, Report, Stage
 from gradprobe.testing.assertions import assert_records, bounded, flows, leaves_of
 from gradprobe.testing.diagnosis import diagnosis, lost, record_of
 
-# Codes of ops that cut the way itself; GP2 and GP3 are of a gradient that goes on, wrong or zero.
-_CUTS = "GP1"
+# Codes of ops that cut the way itself; of GP2 and GP3 only a flat op takes all that there is.
+_CUTS = ("GP1", "GP301")
+_UNEXPLAINED = "GP114"  # of a gradient that arrived, it is about its numbers
 
 
 def assert_no_cut(report: Report, leaf: str = "z0", *, picture_dir: Path | None = None) -> None:
@@ -29,15 +30,11 @@ def assert_no_cut(report: Report, leaf: str = "z0", *, picture_dir: Path | None 
         layers = seen.layers
         if layers.connected.answer != "yes" or seen.verdict in ("error", "broken", "no-root"):
             raise GradientLost("\n".join(lost(report, seen, picture_dir)))
-        cut = [
-            f
-            for f in report.findings
-            if f.leaf == leaf and f.code.startswith(_CUTS) and f.severity != "note"
-        ]
-        if any(not f.allowed for f in cut) or (
-            seen.verdict not in LOST and not flows(report, seen)
-        ):
-            lines = diagnosis(report, leaf, picture_dir)
+        cut = [f for f in report.findings if f.leaf == leaf and _cuts(f, seen)]
+        first = next((f for f in cut if not f.allowed), None)
+        accepted = bool(cut) or flows(report, seen)
+        if first is not None or (layers.complete.answer == "no" and not accepted):
+            lines = diagnosis(report, leaf, picture_dir, first)
             raise GradientLost("\n".join([f"a way from {leaf} to the root is cut", *lines]))
         hidden = [one for one in report.left_out if one.code.startswith(_CUTS)]
         if any(one.severity != "note" for one in hidden):
@@ -134,6 +131,11 @@ def assert_saved_bytes(report: Report, *, below: int) -> None:
         )
     if saved >= below:
         raise GradientLost(f"{saved} bytes were saved for backward, not below {below}")
+
+
+def _cuts(finding: Finding, leaf: Leaf) -> bool:
+    numbers = finding.code == _UNEXPLAINED and leaf.verdict in ("zero", "nonfinite")
+    return finding.code.startswith(_CUTS) and finding.severity != "note" and not numbers
 
 
 def _at(report: Report, stage: str, step: int | None) -> list[Stage]:

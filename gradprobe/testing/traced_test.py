@@ -73,7 +73,7 @@ def refuse(report: Report, fail_on: str, picture_dir: Path | None) -> None:
     """Raise `GradientLost` for a finding of that severity or a worse one, or a lost gradient."""
     if fail_on == "never":
         return
-    counting = SEVERITIES[: SEVERITIES.index(fail_on) + 1]  # type: ignore[arg-type]
+    counting = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
     found = [f for f in report.findings if f.severity in counting and not f.allowed]
     bare = report.verdict in LOST and not report.findings
     if found or bare:
@@ -122,7 +122,7 @@ def summary(tests: Iterable[tuple[str, Sequence[tuple[str, object]]]]) -> Iterat
     counts = Counter(verdict for verdict, _, _ in seen)
     listed = ", ".join(f"{counts[v]} {v}" for v in reversed(VERDICTS) if counts[v])
     yield f"{len(seen)} test{'s' * (len(seen) > 1)} called backward: {listed}"
-    order = {verdict: place for place, verdict in enumerate(VERDICTS)}
+    order: dict[str, int] = {verdict: place for place, verdict in enumerate(VERDICTS)}
     for verdict, name, finding in sorted(seen, key=lambda one: (order[one[0]], one[1])):
         if verdict != "flows" or finding:
             yield f"{verdict} {name}{f': {finding}' if finding else ''}"
