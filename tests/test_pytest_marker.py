@@ -8,10 +8,18 @@ import xml.etree.ElementTree as XML
 from pathlib import Path
 
 import pytest
+import torch
 
+import gradprobe.testing
+from gradprobe import Probe
 from tests.traced import marked
 
 pytest_plugins = ["pytester"]
+
+# Imported once for all runs: what a run in this process imports first is forgotten after it.
+assert torch
+assert Probe
+assert gradprobe.testing.ProbedTest
 
 SAMPLER = """
 import pytest

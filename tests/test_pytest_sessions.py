@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -103,14 +104,20 @@ def test_a_session_without_us_loads_nothing_heavy(tmp_path: Path) -> None:
         "class After:\n"
         "    def pytest_unconfigure(self):\n"
         "        print('LOADED', *sorted(sys.modules))\n"
-        "code = pytest.main(['-q', '-p', 'no:cacheprovider'], plugins=[After()])\n"
-        "sys.exit(code)\n"
+        "options = ['-q', '-p', 'no:cacheprovider', '-p', 'gradprobe.pytest_plugin']\n"
+        "sys.exit(pytest.main(options, plugins=[After()]))\n"
     )
+    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # others may load NumPy
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=alone,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     [line] = [line for line in done.stdout.splitlines() if line.startswith("LOADED")]
     loaded = line.split()
     ours = [name for name in loaded if name.partition(".")[0] == "gradprobe"]
     assert ours == ["gradprobe", "gradprobe.pytest_plugin"]
-    assert not {"torch", "numpy"} & set(loaded)
+    assert not {"torch", "numpy", "rich", "graphviz"} & set(loaded)
