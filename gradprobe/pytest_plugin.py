@@ -85,8 +85,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "gradprobe(leaf=None, root=None, through=None, stages=(), allow=(), denoiser=None): "
-        "trace the whole test, and fail it when the gradient of a leaf is lost",
+        "gradprobe(leaf=None, root=None, through=None, stages=(), allow=(), denoiser=None, "
+        "numerics=None): trace the whole test, and fail it when the gradient of a leaf is lost",
     )
     given, own = config.getoption("gradprobe_report"), config.getini("gradprobe_report")
     folder = config.invocation_params.dir / given if given else config.rootpath / own

@@ -12,6 +12,7 @@ import torch
 
 import gradprobe.testing
 from gradprobe import Probe
+from gradprobe.render.svg import Svg
 from tests.traced import marked
 
 pytest_plugins = ["pytester"]
@@ -20,6 +21,7 @@ pytest_plugins = ["pytester"]
 assert torch
 assert Probe
 assert gradprobe.testing.ProbedTest
+assert Svg
 
 SAMPLER = """
 import pytest

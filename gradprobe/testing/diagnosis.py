@@ -9,6 +9,8 @@ from gradprobe.records.report import WRONG, Finding, Leaf, Report, Stage
 from gradprobe.registry import renderers
 from gradprobe.testing.file_names import plain
 
+UNEXPLAINED = "GP114"  # of a gradient that no other rule explains
+
 # How a kept report is written, as far as there is a renderer: the word in a message, the suffix.
 PICTURES = (("picture", "svg"), ("page", "html"))
 
@@ -27,9 +29,17 @@ def diagnosis(
     if finding is None:
         finding = next((f for f in findings if f.leaf == leaf), findings[0] if findings else None)
     lines = [report.headline] if finding is None else [fact(finding), f"fix: {finding.fix}"]
+    if finding is not None and finding.code == UNEXPLAINED:
+        # It stands at the backward: the place to look at is that of the next finding.
+        beside = next((f for f in findings if f.leaf == leaf and _placed(f)), None)
+        lines += [] if beside is None else [fact(beside), f"fix: {beside.fix}"]
     if picture_dir is not None:
         lines += saved(report, picture_dir / plain(f"gradprobe-{leaf}"), PICTURES)
     return lines
+
+
+def _placed(finding: Finding) -> bool:
+    return finding.code != UNEXPLAINED and finding.severity != "note" and not finding.allowed
 
 
 def saved(report: Report, stem: Path, formats: tuple[tuple[str, str], ...]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gradprobe.errors import GradientLost
+from gradprobe.records.numerics import Numerics
 from gradprobe.records.report import Report
 from gradprobe.testing.assertions import assert_flows, name_of
 from gradprobe.testing.diagnosis import diagnosis
@@ -19,13 +20,15 @@ def assert_grad_flows(
     *,
     stages: str | Sequence[str] | Mapping[str, str] = (),
     allow: str | Sequence[str] = (),
+    numerics: Numerics = "nodes",
     picture_dir: Path | None = None,
 ) -> Report:
     """Pass if gradient flows from the loss that `fn(z0)` returns back to z0, and return the report.
 
     `fn` is called once, with a copy of the tensor `z0` that requires grad: z0 itself is left alone,
     and so is `.grad` of everything else. With `through` (the denoiser: a module or a function, or
-    its name) each call of it must be live. `stages` and `allow` are as for `gradprobe.Probe`.
+    its name) each call of it must be live. `stages`, `allow` and `numerics` are as for
+    `gradprobe.Probe`; every node is measured, so that the op is named that makes a NaN or a zero.
 
     Raises `GradientLost` with code, file and line of the loss, and with the picture's path where
     there is a `picture_dir`; `UsageError` where another probe is active. What `fn` itself raises
@@ -36,7 +39,7 @@ def assert_grad_flows(
 
     z0 = z0.detach().clone().requires_grad_()
     denoiser = None if through is None else name_of(through)
-    probe = Probe(leaves=["z0"], denoiser=denoiser, stages=stages, allow=allow)
+    probe = Probe(leaves=["z0"], denoiser=denoiser, stages=stages, allow=allow, numerics=numerics)
     unstarted: RuntimeError | None = None
     with probe:
         loss = fn(z0)

@@ -11,11 +11,10 @@ from pathlib import Path
 from gradprobe.errors import GradientLost
 from gradprobe.records.report import Finding, Leaf, Report, Stage
 from gradprobe.testing.assertions import assert_records, bounded, flows, leaves_of
-from gradprobe.testing.diagnosis import diagnosis, lost, record_of
+from gradprobe.testing.diagnosis import UNEXPLAINED, diagnosis, lost, record_of
 
 # Codes of ops that cut the way itself; of GP2 and GP3 only a flat op takes all that there is.
 _CUTS = ("GP1", "GP301")
-_UNEXPLAINED = "GP114"  # of a gradient that arrived, it is about its numbers
 
 
 def assert_no_cut(report: Report, leaf: str = "z0", *, picture_dir: Path | None = None) -> None:
@@ -134,7 +133,8 @@ def assert_saved_bytes(report: Report, *, below: int) -> None:
 
 
 def _cuts(finding: Finding, leaf: Leaf) -> bool:
-    numbers = finding.code == _UNEXPLAINED and leaf.verdict in ("zero", "nonfinite")
+    # Of a gradient that arrived, what is unexplained are its numbers.
+    numbers = finding.code == UNEXPLAINED and leaf.verdict in ("zero", "nonfinite")
     return finding.code.startswith(_CUTS) and finding.severity != "note" and not numbers
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradprobe.errors import GradientLost, UsageError
+from gradprobe.records.numerics import Numerics
 from gradprobe.records.report import LOST, SEVERITIES, VERDICTS, Report
 from gradprobe.records.source import Frame
 from gradprobe.testing.diagnosis import PICTURES, fact, lost, saved
@@ -35,6 +36,7 @@ class Asked:
     stages: str | Sequence[str] | Mapping[str, str] = ()
     allow: str | Sequence[str] = ()
     denoiser: str | None = None
+    numerics: Numerics | None = None
 
     @property
     def leaves(self) -> tuple[str, ...] | None:
@@ -45,7 +47,11 @@ class Asked:
     def start(self, probed: ProbedTest) -> None:
         """Begin to record. Raises `UsageError`, as where another probe is running."""
         probed.start(
-            leaves=self.leaves, stages=self.stages, allow=self.allow, denoiser=self.denoiser
+            leaves=self.leaves,
+            stages=self.stages,
+            allow=self.allow,
+            denoiser=self.denoiser,
+            numerics=self.numerics,
         )
 
     def judge(self, probed: ProbedTest) -> None:
