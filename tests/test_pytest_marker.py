@@ -83,7 +83,8 @@ def test_another_probe():
 
 @pytest.mark.gradprobe(leaf="noise")
 def test_leaf_of_a_fixture(noise):
-    sample(noise).sum().backward()
+    held = [noise]
+    sample(held[0]).sum().backward()
 
 @pytest.mark.gradprobe(leaf="z0", stages={"state": "test_marked.py:sample:x"})
 def test_beside_the_fixture(gradprobe):

@@ -124,6 +124,19 @@ def test_a_cut_beside_zeros_is_a_cut() -> None:
     both = sampled(cut=True, scale=0.0)
     assert both.verdict == "zero"
     assert failure(assert_no_cut, both)[1].startswith("GP101 detached at " + place_of(DETACH))
+    # The unexplained zero stands at the backward; the cut is told beside it.
+    said = failure(assert_flows, both)
+    assert said[0].startswith("gradient of z0: zero; GP114 unexplained at ")
+    assert said[2].startswith("GP101 detached at " + place_of(DETACH))
+    assert said[3].startswith("fix: ")
+
+
+def test_zeros_on_a_way_that_is_not_complete_are_a_cut() -> None:
+    leaf = ZERO.leaves[0]
+    complete = replace(leaf.layers.complete, answer="no", sentence="one way is dead")
+    dead = replace(leaf, layers=replace(leaf.layers, complete=complete))
+    said = failure(assert_no_cut, replace(ZERO, leaves=(dead,), findings=()))
+    assert said == ["a way from z0 to the root is cut", ZERO.headline]
 
 
 def test_a_flat_op_is_a_cut() -> None:
