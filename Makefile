@@ -67,6 +67,7 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.watching
 
 anomaly: $(READY)
 	$(BIN)/python -m benchmarks.anomaly --save

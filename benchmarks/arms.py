@@ -40,3 +40,6 @@ NUMBER_ARMS: dict[str, Arm] = {
 }
 # Stages of a long run, where the ops inside the network are not asked for.
 STAGE_ARMS: dict[str, Arm] = {PLAIN: nullcontext, STAGES: lambda: Probe(ops="sampler")}
+# An optimisation of many iterations, with the probe left on.
+WATCH = "watch"
+WATCH_ARMS: dict[str, Arm] = {PLAIN: nullcontext, WATCH: lambda: Probe(watch=True)}

@@ -79,6 +79,11 @@ class Probe:
     the ops around each finding; `module` and `op`, also what each function of the network does, or
     each op, around the first finding.
 
+    `watch=True` is for an optimisation of many iterations. It records as `ops="sampler"` does,
+    which costs little, and looks into the network where an iteration shows something that none
+    before it did: the one after the next is recorded whole. A break that lasts for one iteration
+    alone is seen and not looked into.
+
     `progress` is called with a `records.progress.Progress` while the block runs: after two seconds,
     then up to five times a second, from where something is recorded. It must leave torch alone.
 
@@ -109,6 +114,7 @@ class Probe:
         command: Sequence[str] = (),
         annotate: bool = False,
         depth: Depth = "auto",
+        watch: bool = False,
         progress: Callable[[Progress], None] | None = None,
         gives_way: bool = False,
     ) -> None:
@@ -137,9 +143,10 @@ class Probe:
             find_stages,
             denoiser,
             adapter_for,
-            ops,
+            "sampler" if watch else ops,
             numerics,
             follow_host,
+            watch,
         )
         self._recorder.told = progress
         self._recorder.give_way = self.stop if gives_way else None

@@ -54,6 +54,7 @@ renderers = Registry(
         "dot": "gradprobe.render.dot:Dot",
         "svg": "gradprobe.render.svg:Svg",
         "png": "gradprobe.render.png:Png",
+        "html": "gradprobe.render.html.report:Html",
         "csv": "gradprobe.render.csv:Csv",
         "txt": "gradprobe.render.text:Text",
         "sarif": "gradprobe.render.machine.sarif:Sarif",
@@ -76,6 +77,7 @@ comparisons = Registry(
         "txt": "gradprobe.render.comparison.text:ComparisonText",
         "json": "gradprobe.render.comparison.json:ComparisonJson",
         "svg": "gradprobe.render.comparison.svg:ComparisonSvg",
+        "html": "gradprobe.render.comparison.html:ComparisonHtml",
     },
 )
 

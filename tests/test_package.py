@@ -75,6 +75,8 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(tmp_path: Pat
     sources = {str(path.relative_to(ROOT)) for path in MODULES}
     schemas = ("report", "comparison")
     data = {"gradprobe/py.typed", *(f"gradprobe/records/{s}.schema.json" for s in schemas)}
+    page = (ROOT / "gradprobe/render/html").rglob("*.*s")  # and the licence of what it holds
+    data |= {str(path.relative_to(ROOT)) for path in page} | {"gradprobe/render/html/uplot/LICENSE"}
     packaged = {name for name in names if name.startswith("gradprobe/")}
     assert packaged == sources | data
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"gradprobe"}

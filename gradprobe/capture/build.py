@@ -94,6 +94,7 @@ def build(recorder: Recorder, command: Sequence[str] = ()) -> Trace:
         called_at=called_at(recorder),
         denoiser=recorder.denoiser,
         looks=recorder.find_stages,
+        watched=recorder.watch,
         forward=_forward(recorder, frames, sources),
         strangers=dict(recorder.memory.strangers.found),
         remarks=tuple(sources.remarks()),  # last: of every file that was asked for above

@@ -53,6 +53,8 @@ class Iterations:
         self.likeness = Likeness(mode.journal, leaves)
         # What else tells iterations apart, between two points.
         self.shown: Callable[[Point, Point], Iterable[int]] = lambda first, last: ()
+        # Told of each iteration that is over, whether it showed something new.
+        self.turned: Callable[[bool], None] = lambda new: None
         self.watchers: list[Forgetful] = []  # the journal last: others read where ops ran
         self._begins = [Point(0, 0, 0)]  # of the turns of the iteration that is not over yet
         self._kept = 0  # passes of iterations that are over, and kept
@@ -99,9 +101,11 @@ class Iterations:
                 self.likeness.keep(digest, first, sight)
                 self._begins = [last]
                 self._kept += turns
+                self.turned(True)
                 return
         self._forget(Shift(first, last, self._twin(first, begin, sight)), passes)
         self._begins = [first]
+        self.turned(False)
 
     def _may_go_on(self, first: Point, last: Point, passes: Sequence[WatchedPass]) -> bool:
         """Whether a later backward may go through it: its graph was to be kept, and is held."""

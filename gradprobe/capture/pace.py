@@ -56,6 +56,7 @@ class Pace:
                     recorder.passes.count,
                     recorder.mode.pauses > 0,
                     recorder.record_bytes,
+                    recorder.norm,
                 )
             )
         except Exception as fault:

@@ -30,6 +30,7 @@ from gradprobe.capture.module_watch import ModuleWatch
 from gradprobe.capture.node_watch import NodeWatch
 from gradprobe.capture.numeric_mode import NumericMode
 from gradprobe.capture.opaque_calls import OpaqueCalls
+from gradprobe.capture.opening import Opening
 from gradprobe.capture.optimizer_refusals import OptimizerRefusals
 from gradprobe.capture.optimizer_watch import OptimizerWatch
 from gradprobe.capture.pace import Pace
@@ -46,6 +47,11 @@ from gradprobe.records.progress import Progress
 from gradprobe.records.report import FindStages, Ops
 from gradprobe.stage_marks import Listener, listen
 
+_SAMPLER = "ops inside modules that were called before were taken as one (ops='sampler')"
+_WATCHED = (
+    "ops inside modules that were called before were taken as one, but where an iteration had "
+    "shown something new (watch)"
+)
 _active: Recorder | None = None
 
 
@@ -68,8 +74,12 @@ class Recorder:
         ops: Ops = "all",
         numerics: Numerics = "stages",
         follow_host: bool = False,
+        watch: bool = False,
     ) -> None:
-        """`adapter_for` is asked for the adapter of a package's name or a file's base name."""
+        """`adapter_for` is asked for the adapter of a package's name or a file's base name.
+
+        `watch` opens closed modules (`ops="sampler"`) where an iteration shows something new.
+        """
         self.leaf_names = tuple(leaves)
         self.root_name = root
         self.find_stages: FindStages = find_stages
@@ -121,6 +131,9 @@ class Recorder:
             self.say,
             bool(leaves),
         )
+        self.watch = watch
+        if watch:
+            self.iterations.turned = Opening(self.modules).turned
         self.iterations.shown = self.optimizers.shown
         self.iterations.watchers += [
             self.optimizers,
@@ -210,6 +223,15 @@ class Recorder:
         if self.locals is not None:
             self.locals.start()
 
+    @property
+    def norm(self) -> float | None:
+        """The norm of the gradient that reached a leaf last."""
+        for seen in reversed(self.passes.passes):
+            reached = [grad for grad in seen.reached.values() if grad is not None]
+            if reached:
+                return reached[-1].norm
+        return None
+
     def stop(self, namespaces: Iterable[Mapping[str, object]] = ()) -> None:
         """Stop watching and put everything back as it was.
 
@@ -224,7 +246,7 @@ class Recorder:
         self.journal.tick = None
         if self.closed is not None:
             self.closed.open()  # an interrupt may have ended the program inside a module
-            self.say("ops inside modules that were called before were taken as one (ops='sampler')")
+            self.say(_WATCHED if self.watch else _SAMPLER)
         torch_internals.take_out(self.mode)
         if self.host is not None:
             self.host.remove()

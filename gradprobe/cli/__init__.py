@@ -26,7 +26,7 @@ CRASH = 70  # EX_SOFTWARE: a fault of gradprobe itself
 INTERRUPTED = 130
 CLOSED_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
-COMMANDS = ("trace", "render", "diff", "explain", "schema", "selftest")
+COMMANDS = ("trace", "watch", "render", "view", "diff", "explain", "schema", "selftest")
 
 EPILOG = """\b
 Examples:

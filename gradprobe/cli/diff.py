@@ -58,7 +58,7 @@ gradient arrived in the first run and does not in the second; 2, usage."""
 @click.option(
     "--format",
     metavar="NAME",
-    help="Format on standard output: text, json, svg. [default: text, or none with -o]",
+    help="Format on standard output: text, json, svg, html. [default: text, or none with -o]",
 )
 @click.option(
     "--color",

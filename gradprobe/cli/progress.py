@@ -113,6 +113,8 @@ def sentence(seen: Progress, cells: int) -> str:
     for module, of in ((f" of {seen.module}", " of records"), (f" of {seen.module}", ""), ("", "")):
         parts = [f"{seen.calls:,} calls{module}"] if seen.calls else []
         parts += [f"{passes} {seen.passes:,}"] if seen.passes else []
+        norm = f"|grad| {seen.norm:.1e}" if seen.norm is not None and seen.passes > 1 else ""
+        parts += [norm] if norm else []
         parts += [f"{seen.ops:,} ops", clock(seen.seconds), f"{records}{of}"]
         said = ", ".join(parts)
         if cell_len(said) <= cells:

@@ -43,6 +43,7 @@ class SecondRun:
     asked: Mapping[str, Any]  # the probe's arguments
     may_measure: bool = True
     may_follow: bool = True
+    watched: bool = False  # the first run looked at the outside of the network alone
     directory: str = field(default_factory=os.getcwd)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
@@ -52,6 +53,8 @@ class SecondRun:
         `trail_lost`: values left torch and may have come back unseen.
         """
         more: dict[str, Any] = {}
+        if self.watched and (report.verdict in _WANTS or not _is_told(report)):
+            more.update(watch=False, ops="all")
         if self.may_measure and report.verdict in _WANTS:
             more["numerics"] = "nodes"
         guessed = any(f.code == _LEFT and f.certainty == "suspected" for f in report.findings)
@@ -64,7 +67,13 @@ class SecondRun:
     ) -> Report:
         """The second run's report, if it agrees and tells more; else the first with a word why."""
         leaf = report.leaves[0].name if report.leaves else "the leaf"
-        if "numerics" in more:
+        if "watch" in more:
+            what, aim = (
+                f"{leaf}'s gradient is {_WANTS.get(report.verdict, 'lost')}",
+                "find the line",
+            )
+            missed, options = "the line was not looked for", ["gradprobe trace"]
+        elif "numerics" in more:
             what, aim = f"{leaf}'s gradient is {_WANTS[report.verdict]}", "find the op"
             missed, options = "the op was not looked for", ["--numerics nodes"]
         else:
@@ -94,7 +103,7 @@ class SecondRun:
                 f"the program was run again to {aim}, and ended otherwise "
                 f"({second.verdict}): give it a fixed seed, or use {option}",
             )
-        if "numerics" in more or proven:
+        if "numerics" in more or "watch" in more or proven:
             return replace(second, environment=report.environment, autograd_dot=report.autograd_dot)
         if any(f.code == _LEFT for f in report.findings):
             return _noted(report, "what left torch was followed in a second run, to no return")
@@ -141,6 +150,14 @@ def _heard(path: Path | None) -> str:
     with suppress(OSError):  # nothing was told yet
         return "" if path is None else path.read_text(encoding="utf-8")
     return ""
+
+
+def _is_told(report: Report) -> bool:
+    """Whether there is nothing to be told, or the first thing told is proven."""
+    loud = [finding for finding in report.findings if finding.severity != "note"]
+    if not loud:
+        return report.verdict in ("flows", "no-root")
+    return loud[0].certainty == "proven"
 
 
 def _is_explained(report: Report) -> bool:

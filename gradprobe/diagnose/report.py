@@ -22,7 +22,9 @@ from gradprobe.diagnose.verdict import UNSEEN, layers_of, verdict_of, worst
 from gradprobe.diagnose.views import goals_of, views_of
 from gradprobe.graph.collapse import picture_of
 from gradprobe.graph.dataflow import dataflow
+from gradprobe.graph.outline import outline_of
 from gradprobe.graph.view import View
+from gradprobe.records.outline import NO_OUTLINE, Outline
 from gradprobe.records.picture import Depth, Picture
 from gradprobe.records.report import (
     BY_CAUSE,
@@ -95,6 +97,7 @@ def report_of(trace: Trace, terms: Terms | None = None, depth: Depth = "auto") -
         unseen=tuple(unseen),
         cost=Cost(trace.record_bytes, trace.seconds, time.perf_counter() - began),
         picture=_picture(views, [*findings, *weighed.left], depth),
+        outline=_outline(views, [*findings, *weighed.left]),
         calls=rows_of(views, calls),
         passes=passes_of(trace, [view.leaf for view in views]),
         autograd_dot=trace.autograd_dot,
@@ -107,6 +110,12 @@ def _picture(views: Sequence[View], findings: Sequence[Finding], depth: Depth) -
     if not views:
         return Picture()
     return picture_of(views[0], findings, origins(views[0], findings), depth)
+
+
+def _outline(views: Sequence[View], findings: Sequence[Finding]) -> Outline:
+    if not views:
+        return NO_OUTLINE
+    return outline_of(views[0], findings, origins(views[0], findings))
 
 
 def _files(judged: Sequence[Judged]) -> frozenset[str]:
@@ -133,10 +142,13 @@ def _worst_of(views: list[View]) -> Judged:
             continue
         every.append(Judged(view, findings, verdict_of(view, findings), bool(bottom)))
     chosen = min(range(len(every)), key=lambda number: VERDICTS.index(every[number].verdict))
+    began = every[chosen]
+    if began.view.trace.watched:
+        chosen = _looked_into(every, chosen)
     worst_one = replace(every[chosen], beside=_others(every, chosen))
     if worst_one.verdict == "flows":
         return replace(every[-1], findings=[*every[-1].findings, *notes], beside=_others(every, -1))
-    passed = worst_one.view.passed
+    passed = began.view.passed
     first = next((j for j in every if alike(j.view, worst_one.view)), worst_one)
     if passed is None or first.verdict == worst_one.verdict:
         return replace(worst_one, findings=[*worst_one.findings, *notes])
@@ -145,6 +157,17 @@ def _worst_of(views: list[View]) -> Judged:
         findings=[*worst_one.findings, *notes],
         since=iteration_of(worst_one.view.trace, passed),
     )
+
+
+def _looked_into(every: Sequence[Judged], chosen: int) -> int:
+    """The first pass that fared as the chosen one did and shows why: it was recorded whole."""
+    for number in range(chosen, len(every)):
+        loud = [f for f in every[number].findings if f.severity != "note"]
+        same = every[number].verdict == every[chosen].verdict
+        proven = bool(loud) and all(f.certainty == "proven" for f in loud)
+        if same and proven and alike(every[number].view, every[chosen].view):
+            return number
+    return chosen
 
 
 def _others(every: Sequence[Judged], chosen: int) -> tuple[Finding, ...]:

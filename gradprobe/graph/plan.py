@@ -73,7 +73,7 @@ def plan_of(
             near.update(window(view, centre))
         else:
             runs = runs_of(view, centre, near.union(points))
-    boxes = Boxes(view, gradients, _numbered_cuts(view, findings), turned)
+    boxes = Boxes(view, gradients, numbered_cuts(view, findings), turned)
     plan = Plan()
 
     def group(op: int) -> tuple[str, int | None]:
@@ -105,7 +105,7 @@ def plan_of(
     return plan
 
 
-def _numbered_cuts(view: View, findings: Sequence[Finding]) -> dict[int, int | None]:
+def numbered_cuts(view: View, findings: Sequence[Finding]) -> dict[int, int | None]:
     """The ops that lose gradient without being meant to, each with its finding's number."""
     cuts: dict[int, int | None] = {}
     for found in view.breaks:

@@ -14,7 +14,8 @@ class Progress:
 
     `calls` counts those of the module that was called most among the outermost ones, a denoiser's
     class as a rule, and `module` is its class; both are as nothing where no module was called
-    twice. `in_backward` says that the last of `passes` still runs.
+    twice. `in_backward` says that the last of `passes` still runs. `norm` is that of the gradient
+    which reached a leaf last.
     """
 
     seconds: float
@@ -24,3 +25,4 @@ class Progress:
     passes: int
     in_backward: bool
     record_bytes: int
+    norm: float | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from gradprobe.records import display
+from gradprobe.records.outline import NO_OUTLINE, Outline
 from gradprobe.records.picture import Picture
 from gradprobe.records.source import Frame, Related
 
@@ -285,6 +286,7 @@ class Report:
     # The autograd graph as torchviz draws it, in DOT; only where the trace was asked for it.
     autograd_dot: str | None = field(default=None)
     left_out: tuple[LeftOut, ...] = ()
+    outline: Outline = NO_OUTLINE
 
     def worst(self) -> Severity | None:
         """The worst severity among the findings that count; None where none does."""

@@ -112,6 +112,7 @@ class Trace:
     # What the user asked of stages: by name the denoiser, and whether to look for them at all.
     denoiser: str | None = None
     looks: Literal["none", "declared", "auto"] = "auto"
+    watched: bool = False  # of most iterations only what is outside of modules was recorded
     remarks: tuple[Remark, ...] = ()  # in the files of the places that were seen
     forward: ForwardNumbers | None = None  # ranges of values, where they were asked for
     # By value, the place of its first use: it came into being unseen, while a leaf was there.

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import __main__ as command
+from benchmarks import watching
 from benchmarks.interleave import Timings, interleave
 from benchmarks.memory import kept_bytes
 from benchmarks.results import Row
@@ -117,3 +118,10 @@ def test_the_command_prints_every_figure_with_its_target(
         200.0,
     ]
     assert all(row["value"] > 0 for row in saved["rows"] if row["what"].startswith("records"))
+
+
+def test_watching_is_measured_beside_a_plain_loop() -> None:
+    done = CliRunner().invoke(watching.main, ["--small", "--rounds", "1"])
+    assert done.exit_code == 0, done.output
+    assert "watched, of plain" in done.output
+    assert "records at the end" in done.output

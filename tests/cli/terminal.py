@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pyte
@@ -36,14 +37,16 @@ class Screen:
 
     @property
     def rows(self) -> list[str]:
-        return [line.rstrip() for line in self.screen.display]
+        # Not `display`: that fails where half of a wide character was written over.
+        return [self._told(self.screen.buffer[row]) for row in range(self.screen.lines)]
+
+    def _told(self, line: Mapping[int, pyte.screens.Char]) -> str:
+        return "".join(line[c].data for c in range(self.screen.columns)).rstrip()
 
     @property
     def text(self) -> list[str]:
         """All lines, those that have scrolled away too, without blank ones at the end."""
-        width = range(self.screen.columns)
-        gone = ["".join(line[c].data for c in width) for line in self.screen.history.top]
-        lines = [line.rstrip() for line in gone] + self.rows
+        lines = [*map(self._told, self.screen.history.top), *self.rows]
         while lines and not lines[-1]:
             lines.pop()
         return lines

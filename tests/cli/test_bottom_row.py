@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gradprobe.cli.bottom_row import BottomRow
@@ -100,6 +100,7 @@ def printed(pieces: list[str], shown_after: set[int]) -> tuple[list[str], tuple[
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=30), st.sets(st.integers(0, 29)))
+@example(["\n\rsecond bar\x1b[A", "\u65e5\u672c", "\rbar 1", "a line\n"], {1})
 def test_text_colour_and_column_are_those_without_the_row(
     pieces: list[str], shown_after: set[int]
 ) -> None:

@@ -94,10 +94,12 @@ def test_what_is_no_report_is_said_in_one_line(
 def test_files_have_the_format_of_their_names(
     saved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["diff", "good.json", "bad.json", "-o", "d.svg", "-o", "d.json", "-o", "d.txt"]
+    names = ["d.svg", "d.html", "d.json", "d.txt"]
+    line = ["diff", "good.json", "bad.json", *(x for name in names for x in ("-o", name))]
     assert main(line) == 1
     told = capsys.readouterr()
-    assert told.out == "wrote d.svg\nwrote d.json\nwrote d.txt\n"
+    assert told.out == "".join(f"wrote {name}\n" for name in names)
+    assert (saved / "d.html").read_text().startswith("<!doctype html>")
     assert (saved / "d.svg").read_text().startswith("<svg")
     jsonschema.Draft202012Validator(schema()).validate(json.loads((saved / "d.json").read_text()))
     main(["diff", "good.json", "bad.json"])

@@ -220,3 +220,9 @@ def test_a_narrow_terminal_spares_words_and_no_number() -> None:
 
 def test_hours_are_told_as_hours() -> None:
     assert [clock(s) for s in (0.4, 65, 3599.9, 3723)] == ["0:00", "1:05", "59:59", "1:02:03"]
+
+
+def test_a_loop_s_line_has_the_norm_of_the_gradient_that_came_last() -> None:
+    seen = Progress(61.0, 48210, 12, "UNet", 3, True, 4_100_000, 0.0421)
+    assert "in backward pass 3, |grad| 4.2e-02, 48,210 ops" in sentence(seen, 100)
+    assert "|grad|" not in sentence(replace(seen, passes=1), 100)

@@ -15,7 +15,7 @@ from subprocess import CompletedProcess
 import pytest
 
 import gradprobe
-from gradprobe.cli.trace import exit_code
+from gradprobe.cli.running import exit_code
 from gradprobe.records.report import Report, Severity, Verdict
 from gradprobe.target import Outcome
 

@@ -36,10 +36,14 @@ _STATES: dict[str, State] = {
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSvg:
-    """`names` are what the two sides are called; `engine` is that of `Svg`."""
+    """`names` are what the two sides are called; `engine` is that of `Svg`.
+
+    `heading` False leaves out what stands above the picture, for a page that says it.
+    """
 
     names: tuple[str, str] = _SIDES
     engine: Literal["pure", "dot"] = "pure"
+    heading: bool = True
 
     def render(self, compared: Comparison) -> str:
         """SVG text, the same bytes for the same comparison. Raises as `Svg.render` does."""
@@ -56,7 +60,7 @@ class ComparisonSvg:
             "gradprobe",
             graph_attr={
                 "rankdir": "TB",
-                "label": _heading(told, compared),
+                "label": _heading(told, compared) if self.heading else "",
                 "labelloc": "t",
                 "labeljust": "l",
                 "tooltip": quoted("\n".join(told)),

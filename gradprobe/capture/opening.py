@@ -1,0 +1,38 @@
+"""A long loop is watched from outside its network, and looked into when something new happens.
+
+Ops inside modules cost time to record, and most iterations of an optimisation say the same. So the
+modules are closed (`closed_modules`) until an iteration differs from all before it; the one that is
+recorded next is seen whole, whatever it may show by then.
+"""
+
+from __future__ import annotations
+
+from gradprobe.capture.module_watch import ModuleWatch
+
+_MOST = 8  # iterations that are looked into
+
+
+class Opening:
+    """Told of each iteration that is over, it opens the modules for the one after the next.
+
+    An iteration is judged when the one behind it has ended, for a graph may go on. So the next one
+    to be recorded is two behind it, and breaks that last a single iteration are not looked into.
+    """
+
+    def __init__(self, modules: ModuleWatch) -> None:
+        self.modules = modules
+        self.closed = modules.closed
+        self.looked_into = 0
+        self._first = True
+
+    def turned(self, new: bool) -> None:
+        """An iteration is over; `new` says that it showed what no earlier one had shown."""
+        if self.closed is not None and self.closed.module is not None:
+            return  # backward ran inside of a closed call, which has to be opened by its own end
+        opens = new and not self._first and self.modules.closed is not None
+        self._first = False
+        if opens and self.looked_into < _MOST:
+            self.looked_into += 1
+            self.modules.closed = None
+        else:
+            self.modules.closed = self.closed
