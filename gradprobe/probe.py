@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
@@ -86,6 +87,8 @@ class Probe:
     `progress` is called with a `records.progress.Progress` while the block runs: after two seconds,
     then up to five times a second, from where something is recorded. It must leave torch alone.
 
+    `gives_way=True`: another probe that starts while this one runs stops it, rather than fail.
+
     Settings in a pyproject.toml are read by `gradprobe trace` and by the pytest fixture, not here.
 
     Use it as a context manager, or with `start` and `stop`. Raises `UsageError` for a selector, an
@@ -113,6 +116,7 @@ class Probe:
         depth: Depth = "auto",
         watch: bool = False,
         progress: Callable[[Progress], None] | None = None,
+        gives_way: bool = False,
     ) -> None:
         if isinstance(leaves, str):
             leaves = (leaves,)
@@ -145,6 +149,7 @@ class Probe:
             watch,
         )
         self._recorder.told = progress
+        self._recorder.give_way = self.stop if gives_way else None
         if find_stages == "auto":
             search = StageSearch(self._recorder, stage_values)
             self._recorder.passes.search = search
@@ -165,13 +170,22 @@ class Probe:
         self._running = self._started = True
         return self
 
-    def stop(self) -> None:
-        """Stop watching; torch is exactly as it was before `start`. Stopping twice is harmless."""
-        self._stop(sys._getframe(1), None)
+    def stop(self, names: Mapping[str, object] | None = None) -> None:
+        """Stop watching; torch is exactly as it was before `start`. Stopping twice is harmless.
 
-    def _stop(self, frame: FrameType, traceback: TracebackType | None) -> None:
+        Leaves and roots that were named are looked up in `names` first, then where this is called.
+        """
+        self._stop(sys._getframe(1), None, names)
+
+    def _stop(
+        self,
+        frame: FrameType,
+        traceback: TracebackType | None,
+        names: Mapping[str, object] | None = None,
+    ) -> None:
         if self._running:
-            self._recorder.stop(self._namespaces(frame, traceback))
+            namespaces = self._namespaces(frame, traceback)
+            self._recorder.stop(namespaces if names is None else chain([names], namespaces))
             self._running = False
 
     def _namespaces(
@@ -248,6 +262,11 @@ class Probe:
         )
 
     @property
+    def ops_seen(self) -> int:
+        """How many ops of torch were seen so far; without any there is nothing to report."""
+        return self._recorder.ops_seen
+
+    @property
     def records(self) -> tuple[Stage, ...]:
         """The hook records: one for each stage and step."""
         return self.report().stages
@@ -260,14 +279,14 @@ class Probe:
         """Where the probe stands, in one line."""
         if not self._started:
             return "not started; use it in a `with` block"
-        seen = self._recorder.ops_seen
+        seen = self.ops_seen
         if self._running:
             return f"still running, {seen} ops seen; its report is there when it has stopped"
         return f"stopped, {seen} ops seen" if seen else "stopped, no op of torch was seen"
 
     def _shown(self) -> Report | str:
         """What a notebook shows: the report of a probe that saw something, else one line."""
-        if self._running or not self._started or not self._recorder.ops_seen:
+        if self._running or not self._started or not self.ops_seen:
             return repr(self)
         try:
             return self.report()

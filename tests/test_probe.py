@@ -10,8 +10,10 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode, _len_torch_function_stack
 
 import gradprobe
+from gradprobe import Probe
 from gradprobe.capture.backward_hooks import as_stats, statistics
 from gradprobe.capture.build import build
 from gradprobe.errors import UsageError
@@ -310,3 +312,47 @@ def test_nothing_is_explained_where_gradient_flows() -> None:
     with gradprobe.Probe() as probe:
         torch.ones(4, requires_grad=True).exp().sum().backward()
     assert probe.explain() == ""
+
+
+def test_a_probe_that_gives_way_is_stopped_by_the_next_one() -> None:
+    outer = Probe(gives_way=True).start()
+    z0 = torch.ones(2, requires_grad=True)
+    (2.0 * z0).sum().backward()
+    with Probe() as inner:
+        (3.0 * z0).sum().backward()
+    assert _len_torch_function_stack() == 0
+    outer.stop()  # harmless
+    assert len(outer.report().passes) == len(inner.report().passes) == 1
+    with Probe(), pytest.raises(UsageError, match="already active"):
+        Probe(gives_way=True).start()
+
+
+def test_a_mode_entered_after_the_probe_stays_when_the_probe_stops() -> None:
+    class Own(TorchFunctionMode):
+        calls = 0
+
+        def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            Own.calls += 1
+            return func(*args, **(kwargs or {}))
+
+    outer = Probe(gives_way=True).start()
+    with Own():
+        with Probe():
+            pass
+        before = Own.calls
+        torch.ones(1) + 1
+        assert Own.calls > before
+        assert _len_torch_function_stack() == 1
+    outer.stop()
+    assert _len_torch_function_stack() == 0
+
+
+def test_names_given_at_the_stop_are_leaves() -> None:
+    def made() -> torch.Tensor:
+        return torch.ones(2, requires_grad=True)
+
+    probe = Probe(leaves=["noise"]).start()
+    held = [made()]
+    (2.0 * held[0]).sum().backward()
+    probe.stop({"noise": held[0]})
+    assert [(leaf.name, leaf.verdict) for leaf in probe.report().leaves] == [("noise", "flows")]

@@ -57,7 +57,6 @@ _active: Recorder | None = None
 
 # torch's modes have no type annotations.
 _enter: Callable[[Any], Any] = TorchFunctionMode.__enter__
-_leave: Callable[..., None] = TorchFunctionMode.__exit__
 
 
 class Recorder:
@@ -154,6 +153,7 @@ class Recorder:
         self.stance = torch_internals.EagerStance()
         self.seconds = 0.0
         self.told: Callable[[Progress], None] | None = None  # how far the run is
+        self.give_way: Callable[[], None] | None = None  # what stops it when another starts
         self._patches = Patches()
         self._listener: Listener | None = None
         self._began = 0.0
@@ -180,8 +180,10 @@ class Recorder:
         return str(error) in seen
 
     def start(self) -> None:
-        """Begin to watch. Raises `UsageError` if another recorder is active."""
+        """Begin to watch. Raises `UsageError` if another is active that does not give way."""
         global _active
+        if _active is not None and _active.give_way is not None:
+            _active.give_way()
         if _active is not None:
             raise UsageError("a probe is already active: stop it before starting another")
         _active = self
@@ -245,7 +247,7 @@ class Recorder:
         if self.closed is not None:
             self.closed.open()  # an interrupt may have ended the program inside a module
             self.say(_WATCHED if self.watch else _SAMPLER)
-        _leave(self.mode, None, None, None)
+        torch_internals.take_out(self.mode)
         if self.host is not None:
             self.host.remove()
         for namespace in namespaces:

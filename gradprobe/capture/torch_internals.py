@@ -212,6 +212,18 @@ def off_stack(mode: TorchFunctionMode) -> bool:
     return innermost
 
 
+def take_out(mode: TorchFunctionMode) -> None:
+    """Take a function mode out of torch's stack, also from under modes entered after it."""
+    above = []
+    while _overrides._get_current_function_mode() is not None:
+        innermost = _overrides._pop_mode()
+        if innermost is mode:
+            break
+        above.append(innermost)
+    for one in reversed(above):
+        _overrides._push_mode(one)
+
+
 def on_stack(mode: TorchFunctionMode) -> None:
     """Put a function mode on torch's stack, innermost."""
     _overrides._push_mode(mode)

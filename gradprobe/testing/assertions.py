@@ -19,15 +19,23 @@ _MOST = 5  # places that a message lists
 
 
 def assert_flows(
-    report: Report, leaf: str = "z0", root: str | None = None, picture_dir: Path | None = None
+    report: Report,
+    leaf: str = "z0",
+    root: str | None = None,
+    picture_dir: Path | None = None,
+    *,
+    through: object = None,
 ) -> None:
     """Pass if gradient flows from the root to every leaf of that name, over every path.
 
     A path whose findings are all allowed may be lost, as long as gradient arrives by another.
-    `root`, where it is given, must be the name of the tensor that backward started at.
+    `root`, where it is given, must be the name of the tensor that backward started at. `through`
+    is the denoiser (a module or a function, or its name): each of its calls must be live then, so
+    that gradient came into it and went on towards the leaf. Raises `GradientLost` with code, file
+    and line of the loss; without one, where no leaf or no call is of that name.
     """
     __tracebackhide__ = True
-    named = _leaves(report, leaf)
+    named = leaves_of(report, leaf)
     if root is not None and (report.root is None or report.root.name != root):
         started = "nothing" if report.root is None else repr(report.root.name)
         raise GradientLost(
@@ -35,8 +43,10 @@ def assert_flows(
             f"to follow another tensor, name it at the start: root={root!r}"
         )
     for seen in named:
-        if not _flows(report, seen):
+        if not flows(report, seen):
             raise GradientLost("\n".join(lost(report, seen, picture_dir)))
+    if through is not None:
+        _live(report, leaf, name_of(through), picture_dir)
 
 
 def assert_complete(
@@ -49,14 +59,15 @@ def assert_complete(
     """Pass if gradient went through every denoiser call between leaf and root.
 
     A gradient that exists does not say so: it may have gone round the denoiser. `calls`, where it
-    is given, must be the number of those calls; without any the assertion fails.
+    is given, must be the number of those calls; without any the assertion fails. Raises
+    `GradientLost`, which names the dead calls and where they were made.
     """
     __tracebackhide__ = True
-    for seen in _leaves(report, leaf):
+    for seen in leaves_of(report, leaf):
         complete = seen.layers.complete
         if complete.answer != "yes":
             lines = [f"gradient of {leaf} is not complete: {complete.sentence}"]
-            lines += _bounded([*_dead_calls(report, leaf)], "calls")
+            lines += bounded([*_dead_calls(report, leaf)], "calls")
             raise GradientLost("\n".join([*lines, *diagnosis(report, leaf, picture_dir)]))
         if complete.calls is None:
             raise GradientLost(
@@ -76,7 +87,7 @@ def assert_records(
     """Pass if there are hook records of the stage, and return them in order.
 
     `steps`, where it is given, are the steps that have one or more, in order, and no others;
-    `count` is how many records there are in all.
+    `count` is how many records there are in all. Raises `GradientLost` with what there was.
     """
     __tracebackhide__ = True
     found = tuple(record for record in report.stages if record.name == stage)
@@ -116,34 +127,62 @@ def assert_healthy(
 
     `stages` are the names of stages of which every record must have had a gradient; without any,
     all records that had one count, and `leaf` must be among them. A gradient of which more than
-    `max_zero_fraction` of the elements are zero fails too.
+    `max_zero_fraction` of the elements are zero fails too. Raises `GradientLost` with stage, step
+    and place of each record that is ill.
     """
     __tracebackhide__ = True
     records = [r for name in stages for r in assert_records(report, name)]
     if not stages:
-        _leaves(report, leaf)
+        leaves_of(report, leaf)
         records = [r for r in report.stages if r.grad is not None or r.name == leaf]
     sick = [f"{record_of(r)}: {why}" for r in records if (why := _illness(r, max_zero_fraction))]
     if sick:
-        lines = _bounded(sick, "records")
+        lines = bounded(sick, "records")
         raise GradientLost("\n".join([*lines, *diagnosis(report, leaf, picture_dir)]))
 
 
 def assert_no_findings(
     report: Report, at_least: Severity = "warning", *, picture_dir: Path | None = None
 ) -> None:
-    """Pass if there is no finding of that severity or a worse one, but for those allowed."""
+    """Pass if there is no finding of that severity or a worse one, but for those allowed.
+
+    Raises `GradientLost` with code, file and line of each.
+    """
     __tracebackhide__ = True
     counting = SEVERITIES[: SEVERITIES.index(at_least) + 1]
     found = [f for f in report.findings if f.severity in counting and not f.allowed]
     if found:
         lines = [f"{len(found)} finding{'s' * (len(found) > 1)}, the first for {found[0].leaf}"]
-        lines += _bounded([fact(finding) for finding in found[1:]], "findings")
+        lines += bounded([fact(finding) for finding in found[1:]], "findings")
         lines[1:1] = diagnosis(report, found[0].leaf, picture_dir)
         raise GradientLost("\n".join(lines))
 
 
-def _leaves(report: Report, name: str) -> list[Leaf]:
+def name_of(denoiser: object) -> str:
+    """What the denoiser goes by in a report: a module's class, a function's name."""
+    if isinstance(denoiser, str):
+        return denoiser
+    return getattr(denoiser, "__name__", None) or type(denoiser).__name__
+
+
+def _live(report: Report, leaf: str, denoiser: str, picture_dir: Path | None) -> None:
+    __tracebackhide__ = True
+    if not any(call.name == denoiser for call in report.calls):
+        names = ", ".join(dict.fromkeys(call.name for call in report.calls)) or "none"
+        raise GradientLost(
+            f"no call of {denoiser!r} was seen between {leaf} and the root (calls of: {names}); "
+            f"name the denoiser at the start: denoiser={denoiser!r}"
+        )
+    dead = [*_dead_calls(report, leaf, denoiser)]
+    if dead:
+        every = sum(call.name == denoiser for call in report.calls)
+        lines = [f"gradient of {leaf} misses {len(dead)} of {every} calls of {denoiser}"]
+        lines += [*bounded(dead, "calls"), *diagnosis(report, leaf, picture_dir)]
+        raise GradientLost("\n".join(lines))
+
+
+def leaves_of(report: Report, name: str) -> list[Leaf]:
+    """The leaves of that name. Raises `GradientLost` where there is none."""
     __tracebackhide__ = True
     named = [seen for seen in report.leaves if seen.name == name]
     if not named:
@@ -155,7 +194,8 @@ def _leaves(report: Report, name: str) -> list[Leaf]:
     return named
 
 
-def _flows(report: Report, leaf: Leaf) -> bool:
+def flows(report: Report, leaf: Leaf) -> bool:
+    """Whether gradient arrives over every way but those whose loss is accepted."""
     if leaf.verdict == "flows":
         return True
     # A line that two leaves lost is one finding of one of them: so all of the report's count here.
@@ -164,8 +204,10 @@ def _flows(report: Report, leaf: Leaf) -> bool:
     return leaf.verdict == "partial" and accepted
 
 
-def _dead_calls(report: Report, leaf: str) -> Iterator[str]:
+def _dead_calls(report: Report, leaf: str, denoiser: str | None = None) -> Iterator[str]:
     for call in report.calls:
+        if denoiser not in (None, call.name):
+            continue
         left = call.left.get(leaf, "unknown")
         if call.entered == left == "yes":
             continue
@@ -192,7 +234,8 @@ def _illness(record: Stage, max_zero_fraction: float) -> str | None:
     return None
 
 
-def _bounded(lines: list[str], what: str) -> list[str]:
+def bounded(lines: list[str], what: str) -> list[str]:
+    """The first lines, and how many more there are of `what`."""
     more = len(lines) - _MOST
     return [*lines[:_MOST], *([f"and {more} more {what}"] if more > 0 else [])]
 

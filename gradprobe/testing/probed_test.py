@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from gradprobe.errors import GradientLost, UnknownName, UsageError
+from gradprobe.errors import UsageError
 from gradprobe.records.baseline import Baseline, Entry
 from gradprobe.records.numerics import Numerics
-from gradprobe.records.report import FindStages, Ops, Report, Severity, Stage
-from gradprobe.testing import assertions
+from gradprobe.records.report import FindStages, Ops, Report, Stage
+from gradprobe.testing.asserting import Asserting, Snapshots
+from gradprobe.testing.comparing import Differ, difference
 from gradprobe.testing.diagnosis import lost
 
 if TYPE_CHECKING:
@@ -20,17 +21,26 @@ if TYPE_CHECKING:
     from gradprobe.probe import Probe
 
 
-class ProbedTest:
+class ProbedTest(Asserting):
     """A probe that is started on demand, and stopped at the latest at the end of the test.
 
-    `config` holds what the project's pyproject.toml asks of every probe.
+    `config` holds what the project's pyproject.toml asks of every probe, `differ` tells two values
+    apart in a message, and `snapshots` says where this test keeps its own.
     """
 
-    def __init__(self, picture_dir: Path | None = None, config: Config | None = None) -> None:
-        self._picture_dir = picture_dir
+    def __init__(
+        self,
+        picture_dir: Path | None = None,
+        config: Config | None = None,
+        *,
+        differ: Differ = difference,
+        snapshots: Snapshots | None = None,
+    ) -> None:
+        super().__init__(picture_dir, differ, snapshots)
         self._config = config
         self._probe: Probe | None = None
         self._running = False
+        self._latest: Report | None = None
         self._unmatched: set[Allowed | Entry] | None = None
         self._baseline: Baseline | None = None
 
@@ -50,6 +60,7 @@ class ProbedTest:
         select: str | Sequence[str] = (),
         ignore: str | Sequence[str] = (),
         baseline: str | Path | None = None,
+        gives_way: bool = False,
     ) -> Self:
         """Begin to record, until `stop`, the end of a `with` over the result, or of the test.
 
@@ -76,16 +87,42 @@ class ProbedTest:
         )
         if asked["baseline"] is not None and asked["baseline"].shared:
             self._baseline = asked["baseline"]
-        self._probe = Probe(**asked, raw=raw)
+        self._latest = None
+        self._probe = Probe(**asked, raw=raw, gives_way=gives_way)
         self._probe.start()
         self._running = True
         return self
 
-    def stop(self) -> None:
-        """Undo the probe; what it recorded stays. Harmless where none is running."""
+    def stop(self, names: Mapping[str, object] | None = None) -> None:
+        """Undo the probe; what it recorded stays. Harmless where none is running.
+
+        `names` are as for `gradprobe.Probe.stop`.
+        """
         if self._probe is not None and self._running:
             self._running = False
-            self._probe.stop()
+            self._probe.stop(names)
+
+    @property
+    def running(self) -> bool:
+        """Whether its probe is recording."""
+        return self._running
+
+    @property
+    def started(self) -> bool:
+        """Whether it was ever started."""
+        return self._probe is not None
+
+    @property
+    def latest(self) -> Report | None:
+        """The last report that was asked for."""
+        return self._latest
+
+    @property
+    def saw_backward(self) -> bool:
+        """Whether its probe saw anything, and a backward or an error of autograd's in it."""
+        if self._probe is None or not self._probe.ops_seen:
+            return False
+        return self.report().verdict != "no-root"
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +141,7 @@ class ProbedTest:
         """What was seen so far. Raises `UsageError` before `start`, or for an unknown name."""
         if self._probe is None:
             raise UsageError("no probe was started in this test: call gradprobe.start() first")
-        report = self._probe.report()
+        report = self._latest = self._probe.report()
         if self._config is not None:
             self._unmatched = {entry for entry in self._left() if not self._met(entry, report)}
         return report
@@ -137,41 +174,6 @@ class ProbedTest:
         """What the project accepts and no report of this test had; None before the first one."""
         return None if self._unmatched is None else frozenset(self._unmatched)
 
-    def assert_flows(self, leaf: str = "z0", root: str | None = None) -> None:
-        """`gradprobe.testing.assert_flows` on the report so far."""
-        __tracebackhide__ = True
-        assertions.assert_flows(self._judged(), leaf, root, self._picture_dir)
-
-    def assert_complete(self, leaf: str = "z0", *, calls: int | None = None) -> None:
-        """`gradprobe.testing.assert_complete` on the report so far."""
-        __tracebackhide__ = True
-        assertions.assert_complete(self._judged(), leaf, calls=calls, picture_dir=self._picture_dir)
-
-    def assert_records(
-        self, stage: str, *, steps: Iterable[int] | None = None, count: int | None = None
-    ) -> tuple[Stage, ...]:
-        """`gradprobe.testing.assert_records` on the report so far."""
-        __tracebackhide__ = True
-        return assertions.assert_records(self._judged(), stage, steps=steps, count=count)
-
-    def assert_healthy(
-        self, *stages: str, leaf: str = "z0", max_zero_fraction: float = 1.0
-    ) -> None:
-        """`gradprobe.testing.assert_healthy` on the report so far."""
-        __tracebackhide__ = True
-        assertions.assert_healthy(
-            self._judged(),
-            *stages,
-            leaf=leaf,
-            max_zero_fraction=max_zero_fraction,
-            picture_dir=self._picture_dir,
-        )
-
-    def assert_no_findings(self, at_least: Severity = "warning") -> None:
-        """`gradprobe.testing.assert_no_findings` on the report so far."""
-        __tracebackhide__ = True
-        assertions.assert_no_findings(self._judged(), at_least, picture_dir=self._picture_dir)
-
     def explain(self) -> list[str]:
         """Lines that say what became of the gradient; none where it flows or no backward ran."""
         if self._probe is None:
@@ -186,11 +188,3 @@ class ProbedTest:
         if not report.leaves:
             return [report.headline]
         return lost(report, report.leaves[0], self._picture_dir)  # the worst comes first
-
-    def _judged(self) -> Report:
-        """The report; a name that the program does not have fails the test."""
-        __tracebackhide__ = True
-        try:
-            return self.report()
-        except UnknownName as error:
-            raise GradientLost(str(error)) from None

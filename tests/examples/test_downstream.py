@@ -1,4 +1,4 @@
-"""The pretend library: its own test passes, and names the place of each break put into it."""
+"""The pretend library: its own tests pass, and name the place of each break put into it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 from diffusers import DDIMScheduler
+
+from gradprobe import Probe
+from gradprobe.render.svg import Svg
+from gradprobe.testing import ProbedTest
 
 pytest_plugins = ["pytester"]
 
@@ -24,9 +28,13 @@ def library(pytester: pytest.Pytester) -> Path:
     return pytester.path / SAMPLER
 
 
-def run(pytester: pytest.Pytester) -> pytest.RunResult:
-    assert DDIMScheduler  # imported once for all runs: they share this process
-    return pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider")
+def run(pytester: pytest.Pytester, tests: str = "tests/test_gradients.py") -> pytest.RunResult:
+    # Imported once for all runs: they share this process.
+    assert DDIMScheduler
+    assert Probe
+    assert ProbedTest
+    assert Svg
+    return pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider", tests)
 
 
 def test_four_assertions_in_under_thirty_lines() -> None:
@@ -48,7 +56,7 @@ def test_the_library_knows_nothing_of_us() -> None:
 
 
 def test_a_healthy_sampler_passes(pytester: pytest.Pytester, library: Path) -> None:
-    run(pytester).assert_outcomes(passed=1)
+    run(pytester, "tests").assert_outcomes(passed=5)
 
 
 BREAKS = {
@@ -122,3 +130,58 @@ def test_a_backward_that_raises_is_explained(pytester: pytest.Pytester, library:
         r"^gradient of z0: broken; GP101 detached at \S+sampler\.py:17:\d+: ", section, re.M
     )
     assert re.search(r"^fix: .*\.detach\(\)", section, re.MULTILINE)
+
+
+# A line of the library, what it is made into, and the code that the changed line is named with.
+EULER = {
+    "detached answer": (
+        "denoised = denoiser(x, sigma)",
+        "denoised = denoiser(x, sigma).detach()",
+        "GP101",
+    ),
+    "grad mode off": (
+        "    def forward(self, x: Tensor",
+        "    @__import__('torch').no_grad()\n    def forward(self, x: Tensor",
+        "GP102",
+    ),
+    "copied": (
+        "x = sigmas[0] * z0",
+        "x = torch.tensor((sigmas[0] * z0).tolist())",
+        "GP104",
+    ),
+    "rounded": (
+        "x = x + (following - sigma) * slope",
+        "x = x + ((following - sigma) * slope).round()",
+        "GP301",
+    ),
+    "not a number": (
+        "slope = (x - denoised) / sigma",
+        "slope = (x - denoised) / (sigma - sigma)",
+        "GP302",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", EULER)
+def test_a_regression_fails_with_its_line(
+    pytester: pytest.Pytester, library: Path, what: str
+) -> None:
+    old, new, code = EULER[what]
+    [file] = [
+        path
+        for path in (library.with_name("euler.py"), library.with_name("guidance.py"))
+        if old in path.read_text(encoding="utf-8")
+    ]
+    text = file.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    lines = text.replace(old, new).splitlines()
+    line = 1 + next(i for i, one in enumerate(lines) if one.strip() == new.splitlines()[0].strip())
+
+    result = run(pytester, "tests/test_euler.py")
+    shown = result.stdout.str()
+    assert result.parseoutcomes()["failed"] == 4, shown
+    parts = re.split(r"^_+ (test_\w+) _+$", shown, flags=re.MULTILINE)
+    for test, said in zip(parts[1::2], parts[2::2], strict=True):
+        named = rf"{code} [\w-]+ at \S+(?:, opened by \S+)?{file.name}:{line}:\d+"
+        assert re.search(named, said), f"{test}\n{said}"
