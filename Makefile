@@ -40,7 +40,7 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 $(READY): $(VENV)/.demo requirements/samplers.txt requirements/viewers.txt
-	$(PIP) --quiet install --constraint $(PINS) --editable '.[dev,samplers]'
+	$(PIP) --quiet install --constraint $(PINS) --editable '.[dev,integrations,samplers]'
 	$(PIP) --quiet install --no-deps --requirement requirements/samplers.txt \
 	  --requirement requirements/viewers.txt
 	@touch $@

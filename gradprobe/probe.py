@@ -12,6 +12,7 @@ from typing import Self
 
 from gradprobe.adapters import adapter_for
 from gradprobe.capture.build import build
+from gradprobe.capture.pass_norms import NormsTold
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.stage_search import StageSearch
 from gradprobe.capture.stage_selectors import parse
@@ -28,6 +29,7 @@ from gradprobe.graph.way_back import may_have_returned
 from gradprobe.records import display
 from gradprobe.records.baseline import Baseline
 from gradprobe.records.baseline import read as read_baseline
+from gradprobe.records.norms import PassNorms
 from gradprobe.records.numerics import NUMERICS, Numerics
 from gradprobe.records.picture import DEPTHS, Depth
 from gradprobe.records.progress import Progress
@@ -87,6 +89,9 @@ class Probe:
     `progress` is called with a `records.progress.Progress` while the block runs: after two seconds,
     then up to five times a second, from where something is recorded. It must leave torch alone.
 
+    `on_backward` is called with a `records.norms.PassNorms` when a backward pass is over: the
+    gradient norm of each leaf and stage. `gradprobe.integrations` has trackers that take it.
+
     `gives_way=True`: another probe that starts while this one runs stops it, rather than fail.
 
     Settings in a pyproject.toml are read by `gradprobe trace` and by the pytest fixture, not here.
@@ -116,6 +121,7 @@ class Probe:
         depth: Depth = "auto",
         watch: bool = False,
         progress: Callable[[Progress], None] | None = None,
+        on_backward: Callable[[PassNorms], None] | None = None,
         gives_way: bool = False,
     ) -> None:
         if isinstance(leaves, str):
@@ -149,6 +155,8 @@ class Probe:
             watch,
         )
         self._recorder.told = progress
+        if on_backward is not None:
+            self._recorder.passes.told = NormsTold(self._recorder, on_backward).over
         self._recorder.give_way = self.stop if gives_way else None
         if find_stages == "auto":
             search = StageSearch(self._recorder, stage_values)

@@ -194,7 +194,9 @@ class BackwardWatch:
         self.nodes: NodeWatch | None = None
         self.first_bad: WatchedPass | None = None
         self.hooks: Hooks | None = None
-        self.ended: Callable[[], None] = _nothing  # told when a pass is over
+        # Told when a pass is over: who may forget records before it, then who passes it on.
+        self.ended: Callable[[], None] = _nothing
+        self.told: Callable[[], None] = _nothing
         self.turn: Callable[[], None] = _nothing  # told when one begins; see `pace`
         self.count = 0
 
@@ -292,6 +294,7 @@ class BackwardWatch:
             # A fault of ours may cost memory, never the program.
             self.ended = _nothing
             self.say(f"earlier iterations were not looked at again: {fault!r}")
+        self.told()
 
     def begin(self, outputs: Any, args: Any, kwargs: Any, frame: Any) -> WatchedPass:
         """Note what is asked of the engine: `args` are gradients, two flags, and the inputs."""

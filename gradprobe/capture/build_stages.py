@@ -9,9 +9,11 @@ from torch import Tensor
 
 from gradprobe.capture.module_watch import WatchedCall
 from gradprobe.capture.recorder import Recorder
+from gradprobe.capture.shift import Point
 from gradprobe.capture.stage_watch import WatchedStage
 from gradprobe.capture.steps import Steps, number_of
 from gradprobe.capture.value_stats import Held, Values, as_value_stats, on_host
+from gradprobe.records.norms import StageKey
 from gradprobe.records.report import ValueStats
 from gradprobe.records.sampling import ModuleCall, StageMark, Tick
 from gradprobe.records.source import Frame
@@ -29,6 +31,16 @@ class Sampling:
     ticks: tuple[Tick, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The gradient of a stage that was named, as it was measured last."""
+
+    key: StageKey
+    moment: int
+    measured: Tensor
+    norm: float
+
+
 def sampling(recorder: Recorder, frames: Sequence[Frame | None]) -> Sampling:
     """The stages that are to be kept, the module calls and the steps."""
     copied = on_host(_numbers(recorder))
@@ -42,12 +54,11 @@ def sampling(recorder: Recorder, frames: Sequence[Frame | None]) -> Sampling:
     stages = []
     assigned = [(stage, steps.of(stage)) for stage in recorder.stages]
     for s, tick in _kept(assigned, clocked=bool(recorder.marks.beats)):
-        step, sigma = s.step, number_of(s.sigma, copied)
-        if tick is not None and s.name not in _OUTSIDE:
-            step = steps[tick].step if step is None else step
-            # A selector that looks for a level of its own means another one than its step's.
-            if sigma is None and (s.selector is None or s.selector.sigma is None):
-                sigma = steps[tick].sigma
+        step, sigma = _step(s, tick, steps), number_of(s.sigma, copied)
+        # A selector that looks for a level of its own means another one than its step's.
+        own = s.selector is not None and s.selector.sigma is not None
+        if tick is not None and s.name not in _OUTSIDE and sigma is None and not own:
+            sigma = steps[tick].sigma
         stages.append(
             StageMark(
                 name=s.name,
@@ -85,6 +96,26 @@ def sampling(recorder: Recorder, frames: Sequence[Frame | None]) -> Sampling:
         for c in recorder.modules.calls
     )
     return Sampling(tuple(stages), calls, steps.ticks())
+
+
+def marked_since(recorder: Recorder, begin: Point) -> Iterator[Marked]:
+    """The stages named since then that gradient has reached, with its norm."""
+    stages = [s for s in recorder.stages if s.moment > begin.moment]
+    beats = [b for b in recorder.marks.beats if b.moment > begin.moment]
+    held = [n for b in beats for n in (b.number, b.sigma)]
+    numbers = [*held, *(s.measured for s in stages)]
+    copied = on_host(n for n in numbers if isinstance(n, Tensor))
+    steps = Steps(beats, copied, [p.at_op for p in recorder.passes.passes])
+    for s, tick in _kept([(s, steps.of(s)) for s in stages], clocked=bool(beats)):
+        grad = s.stats(copied)
+        if grad is not None and s.measured is not None:
+            yield Marked(StageKey(s.name, _step(s, tick, steps)), s.moment, s.measured, grad.norm)
+
+
+def _step(stage: WatchedStage, tick: int | None, steps: Steps) -> int | None:
+    if stage.step is not None or tick is None or stage.name in _OUTSIDE:
+        return stage.step
+    return steps[tick].step
 
 
 def _numbers(recorder: Recorder) -> Iterator[Tensor]:

@@ -64,6 +64,11 @@ class Iterations:
         """Where the last turn begins: the end of the pass before."""
         return self._begins[-1]
 
+    @property
+    def began(self) -> Point:
+        """Where the iteration began to which the last pass belongs; asked once that has ended."""
+        return self._begins[0]
+
     def ended(self) -> None:
         """A pass is over, the last of `passes`."""
         if not self.forgets or self.mode.inside:

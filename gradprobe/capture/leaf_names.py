@@ -29,7 +29,7 @@ class LeafNames:
         Raises `UnknownName` for a name that no variable has, `UsageError` for one that several
         variables have.
         """
-        found = [self._mark(leaf) for leaf in self.recorder.leaves.leaves]
+        found = [self.mark(leaf) for leaf in self.recorder.leaves.leaves]
         wanted = self.recorder.leaf_names
         if not wanted:
             kept = [m for m in found if not m.in_module and (m.requires_grad or m.frozen_at)]
@@ -191,7 +191,17 @@ class LeafNames:
             return None
         return self.naming.assigned(self._frames(where))
 
-    def _mark(self, leaf: WatchedLeaf) -> LeafMark:
+    def wanted(self, leaf: WatchedLeaf) -> str | None:
+        """The name of a leaf, None where it is a module's, or none of those that the user named."""
+        mark = self.mark(leaf)
+        if not self.recorder.leaf_names:
+            return mark.name if mark.requires_grad and not mark.in_module else None
+        for name in self.recorder.leaf_names:
+            if _matches(name, mark.name, mark.at, mark.function):
+                return name.rsplit(":", 1)[-1]
+        return None
+
+    def mark(self, leaf: WatchedLeaf) -> LeafMark:
         stack = self._frames(leaf.where)
         at = self.frames[leaf.place]
         named: tuple[str, Frame] | None = None

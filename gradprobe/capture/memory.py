@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from bisect import bisect_right
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -43,17 +45,20 @@ class Memory(Returned):
         "follow_all",
         "leaves",
         "met_as",
+        "named",
         "overwritten",
         "strangers",
         "unseen",
     )
 
-    def __init__(self, journal: Journal, leaves: LeafWatch, follow_all: bool) -> None:
+    def __init__(self, journal: Journal, leaves: LeafWatch, names: Sequence[str]) -> None:
+        """`names` are those that the user gave leaves."""
         super().__init__(journal)
         self.leaves = leaves
+        self.named = frozenset(re.split(r"[.:]", name)[-1] for name in names)
         # Exits are kept for values that come from a leaf; from any tensor when the user named
         # leaves that torch does not know as such.
-        self.follow_all = follow_all
+        self.follow_all = bool(names)
         self.met_as: dict[int, tuple[int, int, Where]] = {}
         self.unseen: list[int] = []  # places of first use of what unseen code had made
         self.strangers = Strangers(journal)
@@ -77,7 +82,8 @@ class Memory(Returned):
         if position is not None:
             stack = journal.stack.stack(sys._getframe(3))
             self.met_as[ref.value] = (place, position, stack)
-        if flags & LEAF and not flags & PARAMETER:
+        known = position is not None and self._may_be_named(place)
+        if flags & LEAF and (known or not flags & PARAMETER):
             self.leaves.made(tensor, ref.value, "met", sys._getframe(3))
         if flags & REQUIRES_GRAD and not flags & LEAF:
             self._made_unseen(tensor, ref.value, place)
@@ -91,6 +97,18 @@ class Memory(Returned):
         elif not self.came_back(tensor, ref.value, place):
             self.strangers.met(tensor, ref.value, place)
         return ref
+
+    def _may_be_named(self, place: int) -> bool:
+        """Whether the code at `place` has a name in it that the user gave a leaf.
+
+        A module's parameters are none but by name, and which name is told once the source is read.
+        """
+        at = self.journal.stack.places[place] if self.named else None
+        if at is None:
+            return False
+        code = at[0]
+        names = (*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars)
+        return not self.named.isdisjoint(names)
 
     def _made_unseen(self, tensor: Tensor, value: int, place: int) -> None:
         """A tensor with a history, from code that no function mode sees: taken as one op."""

@@ -87,7 +87,7 @@ class Recorder:
         self.unseen: list[str] = []
         self.journal = Journal()
         self.leaves = LeafWatch(self.journal)
-        self.memory = Memory(self.journal, self.leaves, follow_all=bool(leaves))
+        self.memory = Memory(self.journal, self.leaves, self.leaf_names)
         self.grad_mode = GradMode(self.journal.stack)
         seeing = NumericMode if numerics == "nodes" else SeeingMode
         if follow_host:

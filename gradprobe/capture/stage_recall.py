@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from gradprobe.records.norms import StageKey
 
 if TYPE_CHECKING:
     from gradprobe.capture.recorder import Recorder
@@ -26,6 +28,7 @@ class Sought:
     value: int
     position: int
     shape: tuple[int, ...]
+    key: StageKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Places:
 
     def moved(self, ops: int, values: int) -> Places:
         return Places(
-            tuple(Sought(s.op + ops, s.value + values, s.position, s.shape) for s in self.sought),
+            tuple(replace(s, op=s.op + ops, value=s.value + values) for s in self.sought),
             tuple((first + ops, last + ops) for first, last in self.inside),
         )
 

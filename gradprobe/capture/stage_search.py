@@ -6,7 +6,7 @@ its node is in the graph, and known by its place in the order of creation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from gradprobe.capture.stage_recall import Places, Recall, Sought
 from gradprobe.capture.torch_internals import in_transform
 from gradprobe.capture.value_stats import on_host
 from gradprobe.records.backward import Measured
+from gradprobe.records.norms import StageKey
 from gradprobe.records.tensor import REQUIRES_GRAD
 from gradprobe.records.trace import Trace
 
@@ -35,6 +36,7 @@ class _Found:
     value: int
     position: int
     shape: tuple[int, ...]
+    key: StageKey | None
     grad_fn: str = ""
     numbers: Tensor | None = None
     device: str | None = None
@@ -43,7 +45,9 @@ class _Found:
 class StageSearch:
     """Looks for stages at each backward of one run, within a bound of work."""
 
-    def __init__(self, recorder: Recorder, wanted: Callable[[Trace], Iterable[int]]) -> None:
+    def __init__(
+        self, recorder: Recorder, wanted: Callable[[Trace], Mapping[int, StageKey | None]]
+    ) -> None:
         self.recorder = recorder
         self.wanted = wanted
         self.left = _MOST_OPS
@@ -74,7 +78,7 @@ class StageSearch:
         numbers = recorder.journal.sequence
         by_number: dict[int, list[_Found]] = {}
         for sought in places.sought:
-            found = _Found(sought.value, sought.position, sought.shape)
+            found = _Found(sought.value, sought.position, sought.shape, sought.key)
             by_number.setdefault(numbers[sought.op] - 1, []).append(found)
         if not by_number:
             return [], []
@@ -101,13 +105,14 @@ class StageSearch:
         self._seen = ops
         seen = glimpse(recorder)
         sought = []
-        for value in self.wanted(seen):
+        for value, key in self.wanted(seen).items():
             op = seen.values.at[value]
             if op < 0 or not seen.values.has(value, REQUIRES_GRAD):
                 continue
             made = list(seen.ops.outputs_of(op))
             shape = seen.values.describe(value).shape
-            sought.append(Sought(op, value, made.index(value) if value in made else 0, shape))
+            position = made.index(value) if value in made else 0
+            sought.append(Sought(op, value, position, shape, key))
         return Places(tuple(sought), tuple(_denoisers(seen)))
 
     def forget(self, shift: Shift) -> None:
@@ -119,7 +124,10 @@ class StageSearch:
         arrived = on_host(f.numbers for f in every if f.numbers is not None)
         return {
             f.value: Measured(
-                f.grad_fn, None if f.numbers is None else as_stats(f.numbers, arrived), f.device
+                f.grad_fn,
+                None if f.numbers is None else as_stats(f.numbers, arrived),
+                f.device,
+                f.key,
             )
             for f in every
         }

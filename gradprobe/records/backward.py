@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gradprobe.records.norms import StageKey
 from gradprobe.records.numerics import NodeNumbers
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
@@ -14,11 +15,15 @@ from gradprobe.records.source import Frame
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A stage's node in one pass: its name, and the gradient that came by, None if none did."""
+    """A stage's node in one pass: its name, and the gradient that came by, None if none did.
+
+    `key` is what the stage was called when the pass began, None for a state without a name.
+    """
 
     grad_fn: str
     grad: GradStats | None
     device: str | None
+    key: StageKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
