@@ -29,7 +29,7 @@ def _folders() -> tuple[str, ...]:
     own = os.path.dirname(os.path.abspath(gradprobe.__file__))
     inside = [os.path.join(site, name) for name in PLUMBING]
     inside += [os.path.join(own, room) for room in ("capture", "stage_marks.py", "probe.py")]
-    inside += [os.path.join(own, "target.py"), os.path.join(own, "cli")]
+    inside += [os.path.join(own, room) for room in ("target.py", "cli", "integrations")]
     # With the separator: `torch` alone is also a prefix of torchdiffeq.
     return tuple(f if f.endswith(".py") else f + os.sep for f in inside)
 

@@ -83,6 +83,7 @@ class ModuleWatch:
         self._open: list[WatchedCall | None] = []
         self._numbers: weakref.WeakKeyDictionary[Module, int] = weakref.WeakKeyDictionary()
         self._times: list[int] = []  # by module number, how often it was called
+        self._hold: set[int] = set()  # numbers of modules in which a leaf was used that none gave
         self._most: dict[int, tuple[int, str]] = {}  # by depth, of the one called most, its class
         self.handles: list[Any] = []
         self._on_nodes: list[tuple[int, Any]] = []
@@ -158,7 +159,8 @@ class ModuleWatch:
             )
             self.calls.append(call)
             meant = self.denoiser is None or self._is_named(module, frame)
-            if self.closed is not None and self._times[number] > 1 and meant:
+            holds = number in self._hold
+            if self.closed is not None and self._times[number] > 1 and meant and not holds:
                 call.closed = True
                 self.closed.close(module)
         self._open.append(call)
@@ -179,11 +181,24 @@ class ModuleWatch:
         return self._named[place] or type(module).__name__ == self.denoiser
 
     def _matters(self) -> bool:
-        """Not what lies in a module that was called before: that is the denoiser, or a layer."""
+        """Not what lies in a module that was called before: that is the denoiser, or a layer.
+
+        But one that has the leaf inside is the program, wrapped as a module for its trainer.
+        """
         if not self._open:
             return True
         around = self._open[-1]
-        return around is not None and self._times[around.module] < 2
+        if around is None:
+            return False
+        return self._times[around.module] < 2 or around.module in self._hold
+
+    def _holds(self, call: WatchedCall) -> bool:
+        """Whether an op of a call used a leaf that was not passed to it, and is no module's."""
+        journal, leaves = self.mode.journal, self.leaves.by_value
+        first = journal.inputs_end[call.from_op - 1] if call.from_op else 0
+        last = journal.inputs_end[call.to_op - 1] if call.to_op else 0
+        used = set(journal.inputs[first:last]).difference(call.inputs)
+        return any(not leaves[value].in_module for value in used.intersection(leaves))
 
     def left(self, module: Module, args: Any, *rest: Any) -> None:
         if threading.get_ident() != self.thread:
@@ -221,6 +236,8 @@ class ModuleWatch:
             call.outputs = self.closed.recorded(f"{call.name}.forward", call.place, inputs, outputs)
             call.to_op = len(journal.head)
         else:
+            if self._times[call.module] == 1 and self._holds(call):
+                self._hold.add(call.module)
             call.outputs = tuple(self.mode.memory.meet(t, call.place).value for t in outputs)
         call.sigma = self._sigma(args, kwargs)
         if outputs:

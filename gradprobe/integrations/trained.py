@@ -52,8 +52,9 @@ class TrainedRun:
         self._fail_on = fail_on
         self._options = {"watch": True, "leaves": leaf, **options}
         several = loggers if isinstance(loggers, Sequence) else (loggers,)
+        told = log_to(*several, every=every, prefix=prefix)
         if several:
-            self._options["on_backward"] = log_to(*several, every=every, prefix=prefix)
+            self._options["on_backward"] = told
         self._probe: Probe | None = None
         Probe(**self._options)  # refuses now what it would refuse when the run begins
         self.report: Report | None = None
@@ -88,7 +89,7 @@ class TrainedRun:
                 path = path.with_suffix(f".rank{rank}{path.suffix}")
             report.save(path)
         lost = report.verdict in LOST or any(
-            f.severity == "error" and not f.allowed for f in report.findings
+            f.severity != "note" and not f.allowed for f in report.findings
         )
         if rank == 0:
             log.log(logging.WARNING if lost else logging.INFO, "%s", report.render("text"))

@@ -1,4 +1,4 @@
-"""Weights & Biases: norms over an axis of their own, so that a run's own steps stay as they are."""
+"""Weights & Biases: norms over an axis of their own, the number of the backward pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ AXIS = "gradprobe/backward"
 
 
 class WandbLogger:
-    """Logs to `run`, as `wandb.init` returned it. `prefix` is that of `log_to`."""
+    """Logs to `run`, as `wandb.init` returned it. `prefix` is that of `log_to`.
+
+    No step is given, so that it fits beside a program that gives its own; one that gives none sees
+    its step count rise by one more for each backward.
+    """
 
     def __init__(self, run: Any, *, prefix: str = PREFIX) -> None:
         self.run = run
@@ -19,5 +23,4 @@ class WandbLogger:
         run.define_metric(f"{prefix}/*", step_metric=AXIS)
 
     def log(self, norms: Mapping[str, float], index: int) -> None:
-        # Into the step that the program logs next: `step` has to grow, and counts what it likes.
-        self.run.log({**norms, AXIS: index}, commit=False)
+        self.run.log({**norms, AXIS: index})
