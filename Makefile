@@ -13,12 +13,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINS := requirements/constraints.txt
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check docs gallery bench anomaly breaks clean
+.PHONY: help demo test thorough check docs gallery bench anomaly breaks clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    trace a failing diffusers pipeline and draw it'
 	@echo 'make test    run every test'
+	@echo 'make thorough  more random programs, and every program in every mode: an hour'
 	@echo 'make check   formatting, lint, types, import contracts, sizes, README'
 	@echo 'make bench   what tracing costs, in one interleaved run'
 	@echo 'make anomaly which lines anomaly mode names, and which gradprobe does'
@@ -56,7 +57,10 @@ demo: $(VENV)/.demo
 	echo 'make demo: exit code 1, as it should be: the gradient was lost. Open out/demo.svg'
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+thorough: $(READY)
+	GRADPROBE_THOROUGH=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff format --check .

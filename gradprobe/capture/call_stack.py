@@ -21,6 +21,7 @@ from gradprobe.records.sampling import Where
 # Tensor plumbing that users do not think of as theirs: the frame that called it says more.
 PLUMBING = ("torch", "numpy", "einops", "opt_einsum", "functorch", "jaxtyping", "beartype")
 
+_RESUMED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _CALL = "_call_impl"  # torch's function between a module's caller and its forward
 
 
@@ -38,9 +39,12 @@ class CallStack:
     """Numbers for places in code. Place 0 is nowhere: no frame of user code was on the stack."""
 
     __slots__ = (
+        "_activations",
         "_folders",
         "_in_modules",
         "_library",
+        "_resumed",
+        "_running",
         "_site_packages",
         "callers",
         "codes",
@@ -67,6 +71,11 @@ class CallStack:
         # first reached; 0 if there was none.
         self.callers: list[int] = [0]
         self._in_modules: set[int] = set()
+        # The frames of the stack that was looked at last, by their addresses, with numbers of their
+        # own: another frame may take the address once its function has returned.
+        self._running: list[tuple[tuple[int, int], int]] = []
+        self._resumed: dict[tuple[int, int], int] = {}
+        self._activations = 0
         # Told once of each code object of user code, while a call of it runs.
         self.on_new_code: Callable[[FrameType], None] | None = None
         # Told of each op at a place where a function begins its work, if it was called by user code
@@ -198,14 +207,35 @@ class CallStack:
         return self.place(sys._getframe(depth + 1))
 
     def stack(self, frame: FrameType | None) -> Where:
-        """Every frame of user code at or above `frame`, outermost first."""
-        found: list[tuple[int, int, int]] = []
+        """Every frame of user code at or above `frame`, outermost first.
+
+        `frame` is the innermost that runs: what lay deeper in the stack before it has returned.
+        """
+        running: list[tuple[FrameType, int, int]] = []
         while frame is not None:
             known = self._known(frame)
             if known is not None:
                 lasti = frame.f_lasti
-                site = self._number(frame, lasti, known)
-                found.append((id(frame), site, lasti))
+                running.append((frame, self._number(frame, lasti, known), lasti))
             frame = frame.f_back
-        found.reverse()
+        running.reverse()
+        before = self._running
+        self._running = []
+        goes_on = True
+        found: list[tuple[int, int, int]] = []
+        for depth, (one, site, at) in enumerate(running):
+            key = (id(one), id(one.f_code))
+            goes_on = goes_on and depth < len(before) and before[depth][0] == key
+            activation = before[depth][1] if goes_on else self._begun(one, key)
+            self._running.append((key, activation))
+            found.append((activation, site, at))
         return Where(tuple(found))
+
+    def _begun(self, frame: FrameType, key: tuple[int, int]) -> int:
+        """A number for a frame that was not in the stack before; a generator's may come back."""
+        if frame.f_code.co_flags & _RESUMED and key in self._resumed:
+            return self._resumed[key]
+        self._activations += 1
+        if frame.f_code.co_flags & _RESUMED:
+            self._resumed[key] = self._activations
+        return self._activations

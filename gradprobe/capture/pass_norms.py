@@ -87,7 +87,8 @@ class NormsTold:
         self._measured = {mark.moment: mark.measured for mark in marks}
 
     def _name(self, leaf: WatchedLeaf) -> str | None:
-        key = (leaf.where, leaf.place, leaf.in_module, leaf.requires_grad)
+        sites = tuple(site for _, site, _ in leaf.where.frames)
+        key = (sites, leaf.place, leaf.in_module, leaf.requires_grad)
         if key not in self._known:
             places = self.recorder.journal.stack.places
             self._frames += [

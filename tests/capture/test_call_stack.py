@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,35 @@ def test_an_op_within_torch_is_laid_to_its_caller(tmp_path: Path) -> None:
         frame = seen.frame_of(op)
         assert frame is not None
         assert not frame.file.startswith(str(SITE / "torch") + os.sep)
+
+
+def test_a_frame_is_not_taken_for_one_that_returned_at_its_address() -> None:
+    """Frames of CPython are freed at once, and the next call mostly gets the same memory."""
+    stack = CallStack()
+
+    def inner() -> tuple[int, int]:
+        frame = sys._getframe()
+        found = stack.stack(frame).frames[-1][0]
+        return found, stack.stack(frame).frames[-1][0]
+
+    pairs = []
+    for _ in range(20):
+        pairs.append(inner())
+        stack.stack(sys._getframe())  # what runs between two calls shows that the first is over
+    assert all(first == second for first, second in pairs)
+    assert len({first for first, _ in pairs}) == 20
+
+
+def test_a_generator_is_the_same_activation_when_it_goes_on() -> None:
+    stack = CallStack()
+
+    def steps() -> Iterator[int]:
+        while True:
+            yield stack.stack(sys._getframe()).frames[-1][0]
+
+    run = steps()
+    seen = []
+    for _ in range(3):
+        seen.append(next(run))
+        stack.stack(sys._getframe())
+    assert len(set(seen)) == 1

@@ -24,6 +24,7 @@ from tests.graph.random_programs import (
     leaves,
     programs,
 )
+from tests.thorough import examples
 from tests.traced import trace
 
 LEAVES = ("leaf_a", "leaf_b")
@@ -31,7 +32,7 @@ MADE = "".join(f"{name} = given_{name}.requires_grad_()\n" for name in LEAVES)
 STEP = 1e-6
 
 few = settings(
-    max_examples=50,
+    max_examples=examples(50),
     deadline=None,
     derandomize=True,
     database=None,

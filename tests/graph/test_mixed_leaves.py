@@ -26,12 +26,13 @@ from tests.graph.mixed_programs import (
     programs,
 )
 from tests.graph.mixed_programs import text_of as text_of_ops
+from tests.thorough import examples, thorough
 from tests.traced import Traced, trace
 
 TRACKED = ("leaf_a", "leaf_b")
 
 few = settings(
-    max_examples=20,
+    max_examples=examples(20),
     deadline=None,
     derandomize=True,
     database=None,
@@ -133,6 +134,7 @@ def test_a_leaf_whose_values_change_the_root_is_used(folder: Path, text: str) ->
             assert run.flow(leaf).used, leaf
 
 
+@thorough
 @pytest.mark.parametrize(
     ("ops", "least"), [(LIVE + LOST + SILENT, 100), (PARTIAL, 25)], ids=["whole", "partial"]
 )

@@ -18,6 +18,7 @@ from gradprobe.graph.dataflow import dataflow
 from gradprobe.graph.passage import passage
 from gradprobe.records.report import Answer
 from tests.graph.random_programs import BEGIN, LOSING, SELECTING, SMOOTH, WRITING, leaves
+from tests.thorough import examples
 from tests.traced import trace
 
 LEAVES = ("leaf_a", "leaf_b")
@@ -64,7 +65,7 @@ model, pair = Model(), Pair()
 """
 
 few = settings(
-    max_examples=40,
+    max_examples=examples(40),
     deadline=None,
     derandomize=True,
     database=None,

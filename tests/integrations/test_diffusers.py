@@ -24,9 +24,9 @@ def pipeline() -> Any:
         up_block_types=("UpBlock2D",) * 2, cross_attention_dim=8,
     ).requires_grad_(False)  # fmt: skip
     pipe = diffusers.StableDiffusionPipeline(
-        vae=None, text_encoder=None, tokenizer=None, unet=unet,
-        scheduler=diffusers.DDIMScheduler(steps_offset=1, clip_sample=False), safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False,
+        vae=None, text_encoder=None, tokenizer=None, unet=unet, safety_checker=None,
+        scheduler=diffusers.DDIMScheduler(steps_offset=1, clip_sample=False),
+        feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     pipe.set_progress_bar_config(disable=True)
     return pipe

@@ -22,6 +22,7 @@ from gradprobe.records.report import Report
 from gradprobe.records.source import Frame
 from tests.graph.random_programs import EVERY, leaves, programs
 from tests.laws.cases import Case, judged
+from tests.thorough import examples, some
 
 TURNS = 7
 Program = Callable[[], Callable[[], None]]  # made before the probe starts, run under it
@@ -400,7 +401,7 @@ def test_schedulers_whose_history_lives_on(
 
 
 @settings(
-    max_examples=25,
+    max_examples=examples(25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -417,7 +418,8 @@ def test_random_programs_in_a_loop(tmp_path: Path, text: str, change: int) -> No
 
 
 # Those of whole libraries take a quarter of an hour; the schedulers above stand for them.
-CASES = [case for case in judged() if case.program.parent.name in ("rules", "toy12", "kdiff")]
+OWN = [case for case in judged() if case.program.parent.name in ("rules", "toy12", "kdiff")]
+CASES = some(OWN)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -19,6 +19,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 import gradprobe
 from gradprobe.records.numerics import NUMERICS, Numerics
 from tests.laws.cases import ROOT
+from tests.thorough import thorough
 
 
 class Payload:
@@ -179,7 +180,7 @@ def test_everything_dies_when_it_dies_without_a_probe(
     assert probe.report().counts.ops > 0
 
 
-@pytest.mark.parametrize("numerics", NUMERICS)
+@pytest.mark.parametrize("numerics", ["stages", pytest.param("nodes", marks=thorough)])
 def test_a_chain_of_200_000_nodes_is_diagnosed_drawn_and_freed(numerics: Numerics) -> None:
     program = """
         import gc, sys, torch, gradprobe

@@ -19,6 +19,7 @@ from gradprobe.errors import CannotRead
 from gradprobe.records import codec
 from gradprobe.records.report import SCHEMA, Report
 from tests.render.samples import GRAD, SAMPLES, broken, frame, partial
+from tests.thorough import examples
 
 VALIDATOR = jsonschema.Draft202012Validator(codec.schema())
 
@@ -27,7 +28,7 @@ def refuse(token: str) -> float:
     raise AssertionError(f"{token} is not valid JSON")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.from_type(Report))
 def test_any_report_comes_back_as_it_was(report: Report) -> None:
     data = codec.to_dict(report)
