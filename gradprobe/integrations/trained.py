@@ -26,7 +26,7 @@ class TrainedRun:
     (`run.html`, `run.json`, ...); with several processes the rank stands before the ending.
     `fail_on` raises `GradientLost` at the end of the run for a finding of that severity or a worse
     one. `loggers` get the gradient norms of each backward, of `every` so many one. What else
-    `Probe` takes may be given too; `watch=True`, which costs little, is the default.
+    `Probe` takes may be given too; `watch=True`, some milliseconds an iteration, is the default.
 
     Raises `UsageError` for what `Probe` refuses, for a form that there is not, and for another
     `fail_on`.

@@ -24,6 +24,7 @@ class GradprobeCallback(TrainerCallback):
 
     def __init__(self, **settings: Any) -> None:
         self._run = TrainedRun(gives_way=True, **settings)
+        self._processes = (0, 1)
 
     @property
     def report(self) -> Report | None:
@@ -60,5 +61,5 @@ class GradprobeCallback(TrainerCallback):
         self._end(judge=False)
 
     def _end(self, *, judge: bool) -> None:
-        rank, ranks = getattr(self, "_processes", (0, 1))
+        rank, ranks = self._processes
         self._run.end(rank=rank, ranks=ranks, judge=judge)

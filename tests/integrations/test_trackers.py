@@ -176,6 +176,22 @@ def test_trackio(tmp_path: Path) -> None:
     same(series, norms)
 
 
+def test_what_an_accelerator_logs_with(tmp_path: Path) -> None:
+    import accelerate
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from gradprobe.integrations.accelerate import AccelerateLogger
+
+    accelerator = accelerate.Accelerator(cpu=True, log_with="tensorboard", project_dir=tmp_path)
+    accelerator.init_trackers("noise")
+    norms = optimise(AccelerateLogger(accelerator))
+    accelerator.end_training()
+    events = EventAccumulator(str(tmp_path / "noise"))
+    events.Reload()
+    tags = events.Tags()["scalars"]
+    same({tag: [e.value for e in events.Scalars(tag)] for tag in tags}, norms)
+
+
 class Kept:
     def __init__(self) -> None:
         self.rows: list[tuple[int, dict[str, float]]] = []
