@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -13,6 +14,8 @@ import pytest
 # A worker of pytest-xdist has a core to itself, and so has each program that a test starts: more
 # threads only wait for each other. Read by torch when it is first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Programs that tests start buffer their output as they do for a user, whoever runs the tests.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 
 class Golden(Protocol):
@@ -57,3 +60,13 @@ def _earlier_threads_are_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
             unseen_code, "_is_harmless", lambda thread: thread in earlier or asked(thread)
         )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _what_is_there_stays() -> None:
+    """Of a process of so many tests, what is alive is not gone through at each collection.
+
+    Late in a run that took most of the time of what collects garbage, as programs' runs do.
+    """
+    gc.collect()
+    gc.freeze()

@@ -69,9 +69,13 @@ def put(made: bytes, stream: TextIO) -> None:
 
 
 def flush() -> None:
-    """Flush what the program left in its buffers, so that the report comes after it."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # none, closed, or nobody reads it
+    """Flush what the program left in its buffers, so that the report comes after it.
+
+    Where it put another stream in the place of standard output, the first one may hold text too.
+    """
+    streams = (sys.__stdout__, sys.__stderr__, sys.stdout, sys.stderr)
+    for stream in filter(None, streams):
+        with suppress(AttributeError, OSError, ValueError):  # closed, or nobody reads it
             stream.flush()
 
 
