@@ -6,6 +6,13 @@ import click
 
 from gradprobe.cli.finding_options import FindingOptions, finding_options
 from gradprobe.cli.outputs import Outputs, output_options, progress_option
+from gradprobe.cli.program_options import (
+    as_module_option,
+    denoiser_option,
+    leaf_option,
+    root_option,
+    target_and_settings,
+)
 from gradprobe.cli.running import config_of, run_under_probe
 from gradprobe.cli.second_run import SecondRun
 from gradprobe.records.numerics import NUMERICS
@@ -45,20 +52,9 @@ Examples:
     context_settings={"allow_interspersed_args": False},
     options_metavar="[OPTIONS]",
 )
-@click.option("-m", "as_module", is_flag=True, help="TARGET is a module, as in `python -m`.")
-@click.option(
-    "--leaf",
-    "leaves",
-    multiple=True,
-    metavar="NAME",
-    help="Tensor whose gradient is wanted: a variable, or file.py:function:variable. Repeatable. "
-    "[default: each that the program made to require grad]",
-)
-@click.option(
-    "--root",
-    metavar="NAME",
-    help="Tensor that backward starts at. [default: that of the backward call]",
-)
+@as_module_option
+@leaf_option
+@root_option
 @click.option(
     "--stage",
     "stages",
@@ -80,12 +76,7 @@ Examples:
     help="Which ops to record: all, or sampler, those outside of modules that are called again and "
     "again: cheap, but no line inside them is named. [default: all]",
 )
-@click.option(
-    "--denoiser",
-    metavar="NAME",
-    help="Which call is the denoiser: a module's class, or the variable, attribute or function "
-    "that is called. [default: the module that is called again and again]",
-)
+@denoiser_option
 @click.option(
     "--numerics",
     type=click.Choice(("auto", *NUMERICS)),
@@ -102,15 +93,7 @@ Examples:
 @output_options("text")
 @finding_options
 @progress_option
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(),  # shells complete it
-    metavar="FILE",
-    help="Read [tool.gradprobe] from FILE. [default: the nearest pyproject.toml that has it]",
-)
-@click.option("--no-config", is_flag=True, help="Read no pyproject.toml.")
-@click.argument("command", nargs=-1, required=True, metavar="TARGET [ARGS]...")
+@target_and_settings
 def trace(
     command: tuple[str, ...],
     as_module: bool,

@@ -6,6 +6,13 @@ import click
 
 from gradprobe.cli.finding_options import FindingOptions, finding_options
 from gradprobe.cli.outputs import Outputs, output_options, progress_option
+from gradprobe.cli.program_options import (
+    as_module_option,
+    denoiser_option,
+    leaf_option,
+    root_option,
+    target_and_settings,
+)
 from gradprobe.cli.running import config_of, run_under_probe
 from gradprobe.cli.second_run import SecondRun
 
@@ -24,28 +31,14 @@ Examples:
     context_settings={"allow_interspersed_args": False},
     options_metavar="[OPTIONS]",
 )
-@click.option("-m", "as_module", is_flag=True, help="TARGET is a module, as in `python -m`.")
-@click.option(
-    "--leaf",
-    "leaves",
-    multiple=True,
-    metavar="NAME",
-    help="Tensor whose gradient is wanted, as for `gradprobe trace`. Repeatable.",
-)
-@click.option("--root", metavar="NAME", help="Tensor that backward starts at.")
-@click.option("--denoiser", metavar="NAME", help="Which call is the denoiser.")
+@as_module_option
+@leaf_option
+@root_option
+@denoiser_option
 @output_options("text")
 @finding_options
 @progress_option
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(),
-    metavar="FILE",
-    help="Read [tool.gradprobe] from FILE. [default: the nearest pyproject.toml that has it]",
-)
-@click.option("--no-config", is_flag=True, help="Read no pyproject.toml.")
-@click.argument("command", nargs=-1, required=True, metavar="TARGET [ARGS]...")
+@target_and_settings
 def watch(
     command: tuple[str, ...],
     as_module: bool,
