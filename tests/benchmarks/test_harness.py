@@ -121,7 +121,7 @@ def test_the_command_prints_every_figure_with_its_target(
 
 
 def test_watching_is_measured_beside_a_plain_loop() -> None:
-    done = CliRunner().invoke(watching.main, ["--small", "--rounds", "1"])
+    done = CliRunner().invoke(watching.main, ["--small", "--rounds", "1", "--threads", "1"])
     assert done.exit_code == 0, done.output
     assert "watched, of plain" in done.output
     assert "records at the end" in done.output
