@@ -50,8 +50,9 @@ class Perfetto:
         ]
         told = {"clock": _NO_TIMES, **facts.of_run(report)}
         trace = {"otherData": told, "traceEvents": events}
-        text = json.dumps(trace, indent=self.indent, allow_nan=False)
-        # Perfetto takes the quote after an escaped backslash for an escaped quote.
+        # Perfetto joins no surrogate pairs (it shows the escapes, drops the argument or refuses the
+        # file), and takes the quote after an escaped backslash for an escaped quote.
+        text = json.dumps(trace, indent=self.indent, allow_nan=False, ensure_ascii=False)
         return text.replace("\\\\", "\\u005c") + "\n"
 
     def _records(self, report: Report, line: _Timeline) -> Iterator[Event]:

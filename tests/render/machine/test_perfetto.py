@@ -220,6 +220,16 @@ def test_names_that_break_formats_reach_the_processor() -> None:
     assert "" not in names
 
 
+@pytest.mark.parametrize("text", ["\U0001f600", 'say "\U0001f600\U00101abc"'])
+def test_a_character_beyond_16_bits_is_shown(text: str) -> None:
+    finding = replace(broken().findings[0], name=text, message=text)
+    (read,) = timelines(replace(broken(), findings=(finding,)))
+    (row,) = read.of("finding")
+    assert read.failures == []
+    assert row["name"] == f"{finding.code} {text}"
+    assert read.args(row)["message"] == text
+
+
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(hostile_reports(), min_size=8, max_size=8))
 def test_the_processor_takes_any_report(reports: list[Report]) -> None:
@@ -238,7 +248,7 @@ def test_the_processor_takes_any_report(reports: list[Report]) -> None:
 @given(hostile_reports())
 def test_any_report_is_json_without_nan(report: Report) -> None:
     text = report.render("perfetto")
-    text.encode("ascii")
+    text.encode("utf-8")
     trace = json.loads(text, parse_constant=pytest.fail)
     assert all(map(is_shown, words_of(trace)))
     assert text == report.render("perfetto")
