@@ -14,9 +14,12 @@ FAINT = "#5E6B75"
 
 
 def table(*rows: str) -> str:
-    """A label that is a table of rows."""
+    """A label that is a table of rows.
+
+    Graphviz takes no table without a row, so that of a stage without a name gets an empty one.
+    """
     opening = '<table border="0" cellborder="0" cellspacing="0" cellpadding="1">'
-    return f"<{opening}{''.join(rows)}</table>>"
+    return f"<{opening}{''.join(rows) or row('&#160;')}</table>>"
 
 
 def row(*cells: str, wide: str = "") -> str:

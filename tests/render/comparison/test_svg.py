@@ -83,6 +83,13 @@ def test_the_same_comparison_has_the_same_bytes() -> None:
     assert ComparisonSvg().render(compared) == ComparisonSvg().render(compared)
 
 
+def test_a_stage_without_a_name_is_drawn() -> None:
+    stages = flows().stages
+    nameless = replace(stages[0], name="", step=None, grad=None)
+    other = replace(flows(), stages=(nameless, *stages[1:]))
+    assert boxes(drawn(flows(), other))
+
+
 @settings(max_examples=15, deadline=None)
 @given(hostile_reports(), hostile_reports())
 def test_any_two_reports_can_be_drawn(one: Report, other: Report) -> None:
