@@ -32,7 +32,9 @@ for t in scheduler.timesteps:
 
 def test_fifty_steps_of_a_unet(tmp_path: Path) -> None:
     pytest.importorskip("diffusers")
-    report = trace(tmp_path, PROGRAM).report
+    traced = trace(tmp_path, PROGRAM)
+    assert traced.raised is None
+    report = traced.report
     outline = report.outline
     assert [part.step for part in outline.parts] == [None, *range(50), None]
     functions = {block.function for block in outline.blocks}
