@@ -14,8 +14,8 @@ from torch.overrides import TorchFunctionMode, _len_torch_function_stack
 
 import gradprobe
 from gradprobe import Probe
-from gradprobe.capture.backward_hooks import as_stats, statistics
 from gradprobe.capture.build import build
+from gradprobe.capture.gradient_stats import as_stats, statistics
 from gradprobe.errors import UsageError
 from gradprobe.records.report import Stage
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
-from gradprobe.capture import torch_internals
 from gradprobe.capture.function_mode import SeeingMode
+from gradprobe.capture.gradient_stats import Numbers, as_stats, statistics
 from gradprobe.capture.graph_walk import GraphWalk, raw_graph
 from gradprobe.capture.leaf_watch import LeafWatch, WatchedLeaf
 from gradprobe.capture.memory import Memory
@@ -23,104 +22,12 @@ from gradprobe.capture.value_stats import as_number, on_host
 from gradprobe.capture.watched_pass import WatchedPass, sound
 from gradprobe.records.backward import Measured
 from gradprobe.records.op import Callee, Kind
-from gradprobe.records.report import GradStats
 from gradprobe.records.tensor import CONNECTED, DERIVED, REQUIRES_GRAD
 
 if TYPE_CHECKING:
     from gradprobe.capture.hook_chain import Changed
 
 _SECOND_ORDER = Callee("torch.autograd.grad", Kind.COMPUTE)
-
-
-def statistics(grad: Tensor) -> Tensor:
-    """Six numbers of a gradient, on its own device: norm, abs mean, max, min, zeros, nonfinite.
-
-    No temporary of the gradient's own size is made but one byte an element (on the CPU none while
-    all are finite, and 2 MiB more), and no device is waited for: that is `as_stats`, once, after
-    the pass.
-    """
-    if type(grad).__torch_dispatch__ is not Tensor.__torch_dispatch__:
-        # It wraps others, and each op on it would run code of the program's.
-        return torch.full((6,), math.nan)
-    grad = grad.detach()
-    if grad.layout is not torch.strided:
-        grad = grad.to_dense()
-    count = grad.numel()
-    if not count:
-        return torch.zeros(6)
-    dtype = torch.promote_types(grad.dtype, torch.float32)
-    norm = torch.linalg.vector_norm
-    if count <= _PIECE and _is_plain(grad):
-        return _at_once(grad, dtype)
-    largest, smallest, nonfinite = _extremes(grad, dtype)
-    nonzero = torch.count_nonzero(grad).to(largest.dtype)
-    return torch.stack(
-        (
-            norm(grad, 2, dtype=dtype),
-            norm(grad, 1, dtype=dtype) / count,
-            largest,
-            smallest,
-            1 - nonzero / count,
-            nonfinite.to(largest.dtype),
-        )
-    )
-
-
-_PIECE = 1 << 19  # elements whose magnitudes are held at a time
-
-
-def _is_plain(grad: Tensor) -> bool:
-    """Whether its elements lie in a row where Python runs, and are real."""
-    return torch_internals.at_hand(grad) and not grad.is_complex() and grad.is_contiguous()
-
-
-def _at_once(grad: Tensor, dtype: torch.dtype) -> Tensor:
-    """The same six numbers of a plain tensor of one piece, in half the calls.
-
-    A long loop asks for them at each stage of each turn, and of a small latent they are all that
-    a stage costs.
-    """
-    norm = torch.linalg.vector_norm
-    sizes = grad.view(-1).abs()
-    least, most = sizes.aminmax()
-    count = grad.numel()
-    largest = most.item()
-    bad = 0 if math.isfinite(largest) else int((~torch.isfinite(grad)).sum())
-    mean = norm(sizes, 1, dtype=dtype).item() / count
-    zeros = 1 - int(torch.count_nonzero(sizes)) / count
-    return torch.tensor(
-        (norm(sizes, 2, dtype=dtype).item(), mean, largest, least.item(), zeros, bad), dtype=dtype
-    )
-
-
-def _extremes(grad: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """The largest and smallest magnitude, and how many elements are not finite.
-
-    On the CPU a norm of infinity takes ten times as long as the extremes of what it compares.
-    """
-    if not _is_plain(grad):
-        norm = torch.linalg.vector_norm
-        largest = norm(grad, float("inf"), dtype=dtype)
-        return largest, norm(grad, -float("inf"), dtype=dtype), (~torch.isfinite(grad)).sum()
-    flat = grad.view(-1)
-    found = [flat[i : i + _PIECE].abs().aminmax() for i in range(0, flat.numel(), _PIECE)]
-    largest = torch.stack([piece.max for piece in found]).amax().to(dtype)
-    smallest = torch.stack([piece.min for piece in found]).amin().to(dtype)
-    if largest.isfinite():
-        return largest, smallest, torch.zeros((), dtype=dtype)
-    return largest, smallest, (~torch.isfinite(grad)).sum()
-
-
-def as_stats(
-    numbers: Tensor | Sequence[float], arrived: Mapping[int, list[float]] | None = None
-) -> GradStats:
-    """Those numbers on the host; `arrived` holds what was copied there before (see `on_host`)."""
-    if isinstance(numbers, Tensor):
-        numbers = numbers.tolist() if arrived is None else arrived[id(numbers)]
-    norm, mean, largest, smallest, zeros, nonfinite = map(float, numbers)
-    # NaN: of a tensor that wraps others, which is not asked for its numbers.
-    count = 0 if math.isnan(nonfinite) else int(nonfinite)
-    return GradStats(norm, mean, largest, smallest, zeros, count)
 
 
 # torch's own has no type annotations.
@@ -217,7 +124,7 @@ class BackwardWatch:
     ) -> Any:
         """Run one pass of the program under watch; raises whatever the engine raises."""
         handles: list[Any] = []
-        measured: dict[int, Tensor | None] = {}
+        measured: dict[int, Numbers | None] = {}
         stages: Any = ()
         with NoSubclasses():
             seen = self.begin(outputs, args, kwargs, frame)
@@ -243,7 +150,7 @@ class BackwardWatch:
                 handle.remove()
             if self.hooks is not None:
                 seen.hooks = self.hooks.end()
-            arrived = on_host(n for n in measured.values() if n is not None)
+            arrived = on_host(n for n in measured.values() if isinstance(n, Tensor))
             for value, numbers in measured.items():
                 seen.reached[value] = None if numbers is None else as_stats(numbers, arrived)
             if isinstance(seen.root_value, Tensor):
@@ -330,7 +237,7 @@ class BackwardWatch:
             self.dot = raw_graph(roots[0], seen.nodes)
         return seen
 
-    def hook_leaves(self, seen: WatchedPass, measured: dict[int, Tensor | None]) -> list[Any]:
+    def hook_leaves(self, seen: WatchedPass, measured: dict[int, Numbers | None]) -> list[Any]:
         """A hook on every live leaf, for the time of this pass alone."""
         handles: list[Any] = []
         wanted = set(seen.inputs)
@@ -340,7 +247,7 @@ class BackwardWatch:
         return handles
 
     def hook_leaf(
-        self, leaf: WatchedLeaf, handles: list[Any], numbers: dict[int, Tensor | None]
+        self, leaf: WatchedLeaf, handles: list[Any], numbers: dict[int, Numbers | None]
     ) -> None:
         tensor = leaf.ref()
         if tensor is None or not tensor.requires_grad:

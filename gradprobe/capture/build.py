@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 import torch
 
 import gradprobe
-from gradprobe.capture.backward_hooks import as_stats
 from gradprobe.capture.build_stages import sampling
 from gradprobe.capture.glimpse import called_at
 from gradprobe.capture.grad_mode import Opening
+from gradprobe.capture.gradient_stats import as_stats
 from gradprobe.capture.hook_chain import Changed
 from gradprobe.capture.leaf_names import LeafNames
 from gradprobe.capture.naming import Naming

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from gradprobe.capture.gradient_stats import Numbers
 from gradprobe.capture.module_watch import WatchedCall
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.shift import Point
@@ -37,7 +38,7 @@ class Marked:
 
     key: StageKey
     moment: int
-    measured: Tensor
+    measured: Numbers
     norm: float
 
 
@@ -126,7 +127,7 @@ def _numbers(recorder: Recorder) -> Iterator[Tensor]:
             yield one.values.numbers
         if isinstance(one.sigma, Tensor):
             yield one.sigma
-        if one.measured is not None:
+        if isinstance(one.measured, Tensor):
             yield one.measured
     for beat in recorder.marks.beats:
         for number in (beat.number, beat.sigma):

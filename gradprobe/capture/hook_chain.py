@@ -15,7 +15,7 @@ from typing import Any, Literal
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from gradprobe.capture.backward_hooks import statistics
+from gradprobe.capture.gradient_stats import Numbers, statistics
 from gradprobe.capture.op_table import classify
 from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import (
@@ -28,9 +28,6 @@ from gradprobe.capture.torch_internals import (
 )
 from gradprobe.records.op import Kind
 from gradprobe.records.sampling import Where
-
-# Those of `statistics`: on the host, or where another device holds them.
-Numbers = tuple[float, ...] | Tensor
 
 _NO_USE = frozenset({Kind.QUIET, Kind.LEAF})
 _CLEARS = frozenset({"detach_", "_foreach_zero_"})
@@ -235,4 +232,6 @@ def _numbers(grad: Tensor) -> Numbers | None:
     if not has_numbers(grad):
         return None
     found = statistics(grad)
-    return tuple(found.tolist()) if found.device.type == "cpu" else found
+    if isinstance(found, Tensor) and found.device.type == "cpu":
+        return tuple(found.tolist())
+    return found

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from gradprobe.capture.backward_hooks import as_stats
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.function_watch import FunctionWatch
+from gradprobe.capture.gradient_stats import as_stats
 from gradprobe.capture.hook_chain import Changed
 from gradprobe.capture.leaf_watch import LeafWatch, WatchedLeaf
 from gradprobe.capture.likeness import Likeness, Sight

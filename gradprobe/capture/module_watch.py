@@ -12,20 +12,18 @@ from typing import Any
 
 from torch import Tensor
 from torch.nn import Module
-from torch.nn.modules.module import (
-    register_module_forward_hook,
-    register_module_forward_pre_hook,
-    register_module_parameter_registration_hook,
-)
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from gradprobe.capture.backward_hooks import as_stats, statistics, watch
+from gradprobe.capture.backward_hooks import watch
+from gradprobe.capture.call_hooks import CallHooks
 from gradprobe.capture.closed_modules import ClosedModules
 from gradprobe.capture.entries import name_at
 from gradprobe.capture.function_mode import SeeingMode
+from gradprobe.capture.gradient_stats import Numbers, as_stats, statistics_at_node
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.quiet_modules import QuietModules
 from gradprobe.capture.shift import Shift, without
-from gradprobe.capture.torch_internals import aside, forget_keywords, history, in_transform
+from gradprobe.capture.torch_internals import aside, history, in_transform
 from gradprobe.capture.value_stats import Number, Values, as_number, values_of
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
@@ -50,7 +48,7 @@ class WatchedCall:
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
     grad_fn: str | None = None
-    measured: Tensor | None = None
+    measured: Numbers | None = None
     sigma: Number | None = None
     values: Values | None = None
     device: str | None = None
@@ -85,24 +83,20 @@ class ModuleWatch:
         self._times: list[int] = []  # by module number, how often it was called
         self._hold: set[int] = set()  # numbers of modules in which a leaf was used that none gave
         self._most: dict[int, tuple[int, str]] = {}  # by depth, of the one called most, its class
-        self.handles: list[Any] = []
+        self._hooks = CallHooks(self.entering, self.left)
+        self._on_parameters: Any = None
         self._on_nodes: list[tuple[int, Any]] = []
         self.thread = threading.get_ident()
 
     def install(self) -> None:
-        self.handles = [
-            register_module_forward_pre_hook(self.entering),
-            register_module_forward_hook(self.left, with_kwargs=True, always_call=True),
-            register_module_parameter_registration_hook(self.registered),
-        ]
+        self._hooks.everywhere()
+        self._on_parameters = register_module_parameter_registration_hook(self.registered)
 
     def remove(self) -> None:
-        for handle in self.handles:
-            handle.remove()
-            forget_keywords(handle)
+        self._hooks.remove()
+        self._on_parameters.remove()
         for _, handle in self._on_nodes:
             handle.remove()
-        self.handles = []
         self._on_nodes = []
 
     def forget(self, shift: Shift) -> None:
@@ -129,8 +123,9 @@ class ModuleWatch:
         if threading.get_ident() != self.thread:
             return  # torch's hooks are for all threads, and the records are of one
         if self.closed is not None and self.closed.module is not None:
-            self.closed.entered(module)  # a network's layers come by here: nothing more is done
+            self.closed.entered(module)
             return
+        self._hooks.begun()
         if self.quiet is not None:
             self.quiet.entered(module)
         if not self.mode.pauses:
@@ -163,6 +158,7 @@ class ModuleWatch:
             if self.closed is not None and self._times[number] > 1 and meant and not holds:
                 call.closed = True
                 self.closed.close(module)
+                self._hooks.alone(module)
         self._open.append(call)
         self.depth += 1
 
@@ -204,9 +200,11 @@ class ModuleWatch:
         if threading.get_ident() != self.thread:
             return
         closed = self.closed
-        if closed is not None and closed.module is not None and not closed.left(module):
-            return
         returned = len(rest) == 2
+        if closed is not None and closed.module is not None:
+            if not closed.left(module):
+                return
+            self._hooks.ended(raised=not returned)
         try:
             kwargs, output = rest if returned else ({}, None)  # a forward that raised gives none
             self._leave(args, kwargs, output)
@@ -251,7 +249,7 @@ class ModuleWatch:
 
                 def measure(grad: Tensor | None, call: WatchedCall = call) -> None:
                     if grad is not None and not in_transform(grad):
-                        call.measured = statistics(grad)
+                        call.measured = statistics_at_node(grad)
 
                 self._on_nodes.append((call.from_op, watch(first, node, measure)))
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
-from gradprobe.capture.backward_hooks import as_stats, statistics
 from gradprobe.capture.glimpse import glimpse
+from gradprobe.capture.gradient_stats import Numbers, as_stats, statistics_at_node
 from gradprobe.capture.graph_walk import GraphWalk
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.shift import Shift
@@ -38,7 +38,7 @@ class _Found:
     shape: tuple[int, ...]
     key: StageKey | None
     grad_fn: str = ""
-    numbers: Tensor | None = None
+    numbers: Numbers | None = None
     device: str | None = None
 
 
@@ -121,7 +121,7 @@ class StageSearch:
     def measured(self, found: Iterable[_Found]) -> dict[int, Measured]:
         """What the hooks saw, on the host."""
         every = list(found)
-        arrived = on_host(f.numbers for f in every if f.numbers is not None)
+        arrived = on_host(f.numbers for f in every if isinstance(f.numbers, Tensor))
         return {
             f.value: Measured(
                 f.grad_fn,
@@ -154,7 +154,7 @@ def _measure(
         position = found.position if found.position < len(gradients) else 0
         grad = gradients[position]
         if grad is not None and tuple(grad.shape) == found.shape and not in_transform(grad):
-            found.numbers = statistics(grad)
+            found.numbers = statistics_at_node(grad)
             found.device = str(grad.device)
 
     return given

@@ -12,9 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from gradprobe.capture import torch_internals
-from gradprobe.capture.backward_hooks import as_stats, statistics, watch
+from gradprobe.capture.backward_hooks import watch
 from gradprobe.capture.frame_paths import read
 from gradprobe.capture.function_mode import SeeingMode
+from gradprobe.capture.gradient_stats import Numbers, as_stats, statistics_at_node
 from gradprobe.capture.locals_tap import LocalsTap
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.shift import Shift
@@ -47,7 +48,7 @@ class WatchedStage:
     selector: Selector | None
     activation: int
     ticking: int
-    measured: Tensor | None = None
+    measured: Numbers | None = None
 
     def stats(self, arrived: Mapping[int, list[float]]) -> GradStats | None:
         return None if self.measured is None else as_stats(self.measured, arrived)
@@ -197,7 +198,7 @@ class StageWatch:
 
             def measure(grad: Tensor | None) -> None:
                 if grad is not None and not torch_internals.in_transform(grad):
-                    stage.measured = statistics(grad)
+                    stage.measured = statistics_at_node(grad)
 
             self.handles.append((stage.moment, watch(x, node, measure)))
         return stage

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import gradprobe.probe
 from gradprobe import Probe
-from gradprobe.capture.backward_hooks import as_stats, statistics
+from gradprobe.capture.gradient_stats import as_stats, statistics
 from gradprobe.records.report import GradStats, Report
 from tests.adapters.absent import load_alone
 from tests.adapters.diffusers.truth import STEPS as DIFFUSERS_STEPS

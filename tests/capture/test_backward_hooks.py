@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import gradprobe
-from gradprobe.capture.backward_hooks import as_stats, statistics
+from gradprobe.capture.gradient_stats import as_stats, statistics
 from gradprobe.records.report import GradStats
 from tests.traced import trace
 

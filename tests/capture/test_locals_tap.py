@@ -20,7 +20,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gradprobe.capture.backward_hooks import as_stats, statistics
+from gradprobe.capture.gradient_stats import as_stats, statistics
 from gradprobe.capture.line_events import Lines
 from gradprobe.capture.stage_selectors import Selector, parse
 from gradprobe.errors import UsageError

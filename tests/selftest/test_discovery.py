@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from gradprobe import Probe
-from gradprobe.capture.backward_hooks import as_stats, statistics
+from gradprobe.capture.gradient_stats import as_stats, statistics
 from gradprobe.records.report import GradStats, Report
 from gradprobe.selftest import res_sampler
 
