@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from gradprobe.capture.function_mode import SeeingMode
-from gradprobe.capture.gradient_stats import Numbers, as_stats, statistics
+from gradprobe.capture.gradient_stats import Awaited, as_stats
 from gradprobe.capture.graph_walk import GraphWalk, raw_graph
+from gradprobe.capture.late_numbers import LateNumbers
 from gradprobe.capture.leaf_watch import LeafWatch, WatchedLeaf
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.node_watch import NodeWatch
@@ -82,6 +83,7 @@ class BackwardWatch:
         mode: SeeingMode,
         memory: Memory,
         leaves: LeafWatch,
+        numbers: LateNumbers,
         walk: GraphWalk,
         say: Callable[[str], None],
         raw: bool = False,
@@ -89,6 +91,7 @@ class BackwardWatch:
         self.mode = mode
         self.memory = memory
         self.leaves = leaves
+        self.numbers = numbers
         self.walk = walk
         self.say = say
         self.passes: list[WatchedPass] = []
@@ -124,8 +127,9 @@ class BackwardWatch:
     ) -> Any:
         """Run one pass of the program under watch; raises whatever the engine raises."""
         handles: list[Any] = []
-        measured: dict[int, Numbers | None] = {}
+        measured: dict[int, Awaited | None] = {}
         stages: Any = ()
+        self.numbers.settle()
         with NoSubclasses():
             seen = self.begin(outputs, args, kwargs, frame)
             if not _transformed(outputs, args):
@@ -150,6 +154,7 @@ class BackwardWatch:
                 handle.remove()
             if self.hooks is not None:
                 seen.hooks = self.hooks.end()
+            self.numbers.settle()
             arrived = on_host(n for n in measured.values() if isinstance(n, Tensor))
             for value, numbers in measured.items():
                 seen.reached[value] = None if numbers is None else as_stats(numbers, arrived)
@@ -237,7 +242,7 @@ class BackwardWatch:
             self.dot = raw_graph(roots[0], seen.nodes)
         return seen
 
-    def hook_leaves(self, seen: WatchedPass, measured: dict[int, Numbers | None]) -> list[Any]:
+    def hook_leaves(self, seen: WatchedPass, measured: dict[int, Awaited | None]) -> list[Any]:
         """A hook on every live leaf, for the time of this pass alone."""
         handles: list[Any] = []
         wanted = set(seen.inputs)
@@ -247,7 +252,7 @@ class BackwardWatch:
         return handles
 
     def hook_leaf(
-        self, leaf: WatchedLeaf, handles: list[Any], numbers: dict[int, Numbers | None]
+        self, leaf: WatchedLeaf, handles: list[Any], numbers: dict[int, Awaited | None]
     ) -> None:
         tensor = leaf.ref()
         if tensor is None or not tensor.requires_grad:
@@ -257,7 +262,7 @@ class BackwardWatch:
 
         def measure(grad: Tensor | None) -> None:
             if grad is not None:  # a custom Function's backward may answer None
-                numbers[value] = statistics(grad)
+                numbers[value] = self.numbers.gradient(grad)
 
         handles.append(hook(tensor, measure))
 

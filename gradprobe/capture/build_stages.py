@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gradprobe.capture.gradient_stats import Numbers
+from gradprobe.capture.gradient_stats import Awaited
 from gradprobe.capture.module_watch import WatchedCall
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.shift import Point
@@ -38,7 +38,7 @@ class Marked:
 
     key: StageKey
     moment: int
-    measured: Numbers
+    measured: Awaited
     norm: float
 
 

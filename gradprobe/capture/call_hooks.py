@@ -16,64 +16,60 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 
-from gradprobe.capture.torch_internals import forget_keywords
-
-Before = Callable[[Module, Any], None]
+from gradprobe.capture.torch_internals import HooksOfModule, forget_keywords
 
 
 class CallHooks:
     """Has `before` and `after` called around module calls; `after` also of those that raised."""
 
-    def __init__(self, before: Before, after: Callable[..., None]) -> None:
+    def __init__(self, before: Callable[[Module, Any], None], after: Callable[..., None]) -> None:
         self.before = before
         self.after = after
-        self._everywhere: list[Any] = []
-        self._within: list[Any] = []
-        self._at_end: list[Any] = []
+        self._handles: list[Any] = []
+        self._global = HooksOfModule(None)
+        self._alone: HooksOfModule | None = None
 
-    def everywhere(self) -> None:
+    def install(self) -> None:
         """On the calls of all modules, from the next one on."""
-        if not self._everywhere:
-            self._everywhere = [
-                register_module_forward_pre_hook(self.before),
-                register_module_forward_hook(self.after, with_kwargs=True, always_call=True),
-            ]
+        self._handles = [
+            register_module_forward_pre_hook(self.before),
+            register_module_forward_hook(self.after, with_kwargs=True, always_call=True),
+        ]
 
     def alone(self, module: Module) -> None:
-        """On calls of `module` only; of a call of it that has begun, when it ends.
+        """On calls of `module` only; of one that has begun, when it ends.
 
         A compiled module takes no further hooks, and calls none of its layers in Python.
         """
-        if isinstance(module, ScriptModule):
+        if isinstance(module, ScriptModule) or not self._handles:
             return
-        # Torch's own, whatever a subclass made of them; first, as global hooks are.
-        self._within = [Module.register_forward_pre_hook(module, self.before, prepend=True)]
-        self._at_end = [
-            Module.register_forward_hook(
-                module, self.after, prepend=True, with_kwargs=True, always_call=True
-            )
-        ]
-        _take_out(self._everywhere)
+        before, after = (handle.id for handle in self._handles)
+        self._alone = HooksOfModule(module)
+        self._alone.put_first(before, self.before, after, self.after)
+        self._global.take_before(before)
+        self._global.take_after(after)
 
     def ended(self, raised: bool) -> None:
         """The call is over that was hooked alone; asked from its hook."""
-        self.everywhere()
-        _take_out(self._within)
+        if self._alone is None:
+            return
+        before, after = (handle.id for handle in self._handles)
+        self._global.put(before, self.before, after, self.after)
+        self._alone.take_before(before)
         if not raised:  # else torch is going through the module's hooks, which may not change
-            _take_out(self._at_end)
+            self.begun()
 
     def begun(self) -> None:
         """A call begins: what was left of one that raised goes."""
-        if self._at_end:
-            _take_out(self._at_end)
+        if self._alone is not None:
+            self._alone.take_after(self._handles[1].id)
+            self._alone = None
 
     def remove(self) -> None:
-        for handles in (self._everywhere, self._within, self._at_end):
-            _take_out(handles)
-
-
-def _take_out(handles: list[Any]) -> None:
-    for handle in handles:
-        handle.remove()
-        forget_keywords(handle)
-    handles.clear()
+        if self._alone is not None:  # an interrupt ended the program inside that call
+            self._alone.take_before(self._handles[0].id)
+            self.begun()
+        for handle in self._handles:
+            handle.remove()
+            forget_keywords(handle)
+        self._handles = []

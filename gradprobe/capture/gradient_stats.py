@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from gradprobe.capture import torch_internals
+from gradprobe.capture.copied import Copied
 from gradprobe.records.report import GradStats
 
 # On the host at once, or a tensor of six where the gradient is.
 Numbers = tuple[float, ...] | Tensor
+Awaited = Numbers | Copied
 
 _UNKNOWN = (math.nan,) * 6
 _PIECE = 1 << 19  # elements whose magnitudes are held at a time
@@ -26,16 +27,16 @@ def statistics(grad: Tensor) -> Numbers:
     all are finite, and 2 MiB more), and no device is waited for: that is `as_stats`, once, after
     the pass.
     """
-    if type(grad).__torch_dispatch__ is not Tensor.__torch_dispatch__:
-        return _UNKNOWN  # it wraps others, and each op on it would run code of the program's
+    if is_one_piece(grad):
+        return numbers_at_once(grad.detach())
+    if not _is_torch_s_own(grad):
+        return _UNKNOWN
     if grad.layout is not torch.strided:
         grad = grad.detach().to_dense()
     count = grad.numel()
     if not count:
         return (0.0,) * 6
     dtype = torch.promote_types(grad.dtype, torch.float32)
-    if count <= _PIECE and torch_internals.at_hand(grad) and not grad.is_complex():
-        return _at_once(grad.detach(), dtype)
     grad = grad.detach()
     norm = torch.linalg.vector_norm
     largest, smallest, nonfinite = _extremes(grad, dtype)
@@ -52,37 +53,28 @@ def statistics(grad: Tensor) -> Numbers:
     )
 
 
-class _Last:
-    """What was measured last, while its gradient is there as it was.
-
-    Two hooks on one node are given the same gradient, one after the other.
-    """
-
-    def __init__(self) -> None:
-        self._seen: tuple[weakref.ref[Tensor], int, Numbers] | None = None
-
-    def statistics(self, grad: Tensor) -> Numbers:
-        """Those of `grad`, as the function of this name gives them."""
-        now = torch_internals.version(grad)
-        if now is None:
-            return statistics(grad)
-        if self._seen is not None:
-            ref, then, numbers = self._seen
-            if then == now and ref() is grad:
-                return numbers
-        numbers = statistics(grad)
-        self._seen = weakref.ref(grad), now, numbers
-        return numbers
+def is_one_piece(grad: Tensor) -> bool:
+    """Whether its numbers are `numbers_at_once`: a small real tensor where Python runs."""
+    return (
+        _is_torch_s_own(grad)
+        and grad.layout is torch.strided
+        and 0 < grad.numel() <= _PIECE
+        and torch_internals.at_hand(grad)
+        and not grad.is_complex()
+    )
 
 
-# For hooks of ours that sit beside each other on nodes; a write through `.data` goes unseen.
-statistics_at_node = _Last().statistics
+def _is_torch_s_own(grad: Tensor) -> bool:
+    """Not so of one that wraps others: each op on it would run code of the program's."""
+    return type(grad).__torch_dispatch__ is Tensor.__torch_dispatch__
 
 
-def as_stats(numbers: Numbers, arrived: Mapping[int, list[float]] | None = None) -> GradStats:
+def as_stats(numbers: Awaited, arrived: Mapping[int, list[float]] | None = None) -> GradStats:
     """Those numbers on the host; `arrived` holds what was copied there before (see `on_host`)."""
     row: Sequence[float]
-    if isinstance(numbers, Tensor):
+    if isinstance(numbers, Copied):
+        row = numbers.numbers()
+    elif isinstance(numbers, Tensor):
         row = numbers.tolist() if arrived is None else arrived[id(numbers)]
     else:
         row = numbers
@@ -97,12 +89,13 @@ def _is_plain(grad: Tensor) -> bool:
     return torch_internals.at_hand(grad) and not grad.is_complex() and grad.is_contiguous()
 
 
-def _at_once(grad: Tensor, dtype: torch.dtype) -> tuple[float, ...]:
-    """The same six numbers of a real tensor of one piece, in half the calls.
+def numbers_at_once(grad: Tensor) -> tuple[float, ...]:
+    """The six numbers of a real tensor of one piece, in half the calls.
 
     A long loop asks for them at each stage of each turn, and of a small latent they are all that
     a stage costs.
     """
+    dtype = torch.promote_types(grad.dtype, torch.float32)
     sizes = grad.abs()
     least, most = (end.item() for end in sizes.aminmax())
     count = grad.numel()

@@ -19,12 +19,13 @@ from gradprobe.capture.call_hooks import CallHooks
 from gradprobe.capture.closed_modules import ClosedModules
 from gradprobe.capture.entries import name_at
 from gradprobe.capture.function_mode import SeeingMode
-from gradprobe.capture.gradient_stats import Numbers, as_stats, statistics_at_node
+from gradprobe.capture.gradient_stats import Awaited, as_stats
+from gradprobe.capture.late_numbers import LateNumbers
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.quiet_modules import QuietModules
 from gradprobe.capture.shift import Shift, without
 from gradprobe.capture.torch_internals import aside, history, in_transform
-from gradprobe.capture.value_stats import Number, Values, as_number, values_of
+from gradprobe.capture.value_stats import Number, Values, as_number
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import CONNECTED, DERIVED
@@ -48,7 +49,7 @@ class WatchedCall:
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
     grad_fn: str | None = None
-    measured: Numbers | None = None
+    measured: Awaited | None = None
     sigma: Number | None = None
     values: Values | None = None
     device: str | None = None
@@ -65,6 +66,7 @@ class ModuleWatch:
         self,
         mode: SeeingMode,
         leaves: LeafWatch,
+        numbers: LateNumbers,
         quiet: QuietModules | None = None,
         closed: ClosedModules | None = None,
         denoiser: str | None = None,
@@ -75,6 +77,7 @@ class ModuleWatch:
         self.denoiser = denoiser
         self._named: dict[int, bool] = {}  # by place: whether it calls what goes by that name
         self.leaves = leaves
+        self.numbers = numbers
         self.quiet = quiet
         self.depth = 0
         self.calls: list[WatchedCall] = []
@@ -89,7 +92,7 @@ class ModuleWatch:
         self.thread = threading.get_ident()
 
     def install(self) -> None:
-        self._hooks.everywhere()
+        self._hooks.install()
         self._on_parameters = register_module_parameter_registration_hook(self.registered)
 
     def remove(self) -> None:
@@ -239,7 +242,7 @@ class ModuleWatch:
             call.outputs = tuple(self.mode.memory.meet(t, call.place).value for t in outputs)
         call.sigma = self._sigma(args, kwargs)
         if outputs:
-            call.values = values_of(outputs[0])
+            call.values = self.numbers.values(outputs[0])
             call.device = str(outputs[0].device)
         if call.depth == 0 and outputs:
             first = outputs[0]
@@ -249,7 +252,7 @@ class ModuleWatch:
 
                 def measure(grad: Tensor | None, call: WatchedCall = call) -> None:
                     if grad is not None and not in_transform(grad):
-                        call.measured = statistics_at_node(grad)
+                        call.measured = self.numbers.gradient(grad)
 
                 self._on_nodes.append((call.from_op, watch(first, node, measure)))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from gradprobe.capture.build_stages import marked_since
-from gradprobe.capture.gradient_stats import Numbers
+from gradprobe.capture.gradient_stats import Awaited
 from gradprobe.capture.leaf_names import LeafNames
 from gradprobe.capture.leaf_watch import WatchedLeaf
 from gradprobe.capture.naming import Naming
@@ -29,7 +29,7 @@ class NormsTold:
         self._names = LeafNames(recorder, self._frames, Naming(self._sources))
         # By where a leaf was made, and whether it is a module's: source is read once for each.
         self._known: dict[object, str | None] = {}
-        self._measured: dict[int, Numbers] = {}  # by a marked stage's moment, what was told of it
+        self._measured: dict[int, Awaited] = {}  # by a marked stage's moment, what was told of it
 
     def over(self) -> None:
         """A pass is over, the last one, and older records are forgotten as far as they may be."""

@@ -23,6 +23,7 @@ from gradprobe.capture.gradient_hooks import HookWatch
 from gradprobe.capture.graph_walk import GraphWalk
 from gradprobe.capture.iterations import Iterations
 from gradprobe.capture.journal import Journal
+from gradprobe.capture.late_numbers import LateNumbers
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.locals_tap import LocalsTap
 from gradprobe.capture.memory import Memory
@@ -100,7 +101,8 @@ class Recorder:
         self.host: Any = self.mode if follow_host else None
         self.saved_hooks = SavedHooks(self.journal)
         self.functions = FunctionWatch(self.mode, self.say)
-        self.marks = StageWatch(self.mode, self.memory)
+        self.numbers = LateNumbers()
+        self.marks = StageWatch(self.mode, self.memory, self.numbers)
         self.opaque = OpaqueCalls(self.mode, self.functions, self.say)
         self.stages = self.marks.stages
         self.first_in = self.marks.first_in
@@ -113,8 +115,12 @@ class Recorder:
             self.journal.stack.on_new_code = self.locals.on_new_code = adapting.met
         quiet = None if self.locals is None else QuietModules(self.locals)
         self.closed = ClosedModules(self.mode) if ops == "sampler" else None
-        self.modules = ModuleWatch(self.mode, self.leaves, quiet, self.closed, denoiser)
-        self.passes = BackwardWatch(self.mode, self.memory, self.leaves, GraphWalk(), self.say, raw)
+        self.modules = ModuleWatch(
+            self.mode, self.leaves, self.numbers, quiet, self.closed, denoiser
+        )
+        self.passes = BackwardWatch(
+            self.mode, self.memory, self.leaves, self.numbers, GraphWalk(), self.say, raw
+        )
         if numerics == "nodes":
             self.passes.nodes = NodeWatch(self.journal)
         self.hooks = HookWatch(self.mode, self.memory, self.leaves, self.say)

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from gradprobe.capture.glimpse import glimpse
-from gradprobe.capture.gradient_stats import Numbers, as_stats, statistics_at_node
+from gradprobe.capture.gradient_stats import Awaited, as_stats
 from gradprobe.capture.graph_walk import GraphWalk
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.shift import Shift
@@ -38,7 +38,7 @@ class _Found:
     shape: tuple[int, ...]
     key: StageKey | None
     grad_fn: str = ""
-    numbers: Numbers | None = None
+    numbers: Awaited | None = None
     device: str | None = None
 
 
@@ -87,7 +87,7 @@ class StageSearch:
         for number, node in self.walk.find(roots, by_number, inside):
             for found in by_number[number]:
                 found.grad_fn = node.name()
-                handles.append(node.register_prehook(_measure(found, recorder.journal.tick)))
+                handles.append(node.register_prehook(self._measuring(found)))
         return handles, [f for group in by_number.values() for f in group if f.grad_fn]
 
     def _refused(self) -> tuple[list[Any], list[_Found]]:
@@ -114,6 +114,20 @@ class StageSearch:
             position = made.index(value) if value in made else 0
             sought.append(Sought(op, value, position, shape, key))
         return Places(tuple(sought), tuple(_denoisers(seen)))
+
+    def _measuring(self, found: _Found) -> Callable[[tuple[Tensor | None, ...]], None]:
+        tick, numbers = self.recorder.journal.tick, self.recorder.numbers
+
+        def given(gradients: tuple[Tensor | None, ...]) -> None:
+            if tick is not None:
+                tick()
+            position = found.position if found.position < len(gradients) else 0
+            grad = gradients[position]
+            if grad is not None and tuple(grad.shape) == found.shape and not in_transform(grad):
+                found.numbers = numbers.gradient(grad)
+                found.device = str(grad.device)
+
+        return given
 
     def forget(self, shift: Shift) -> None:
         self._seen = shift.op(self._seen)
@@ -143,18 +157,3 @@ def _denoisers(seen: Trace) -> list[tuple[int, int]]:
         for call in seen.calls
         if times[call.module] > 1 and call.to_op > call.from_op
     ]
-
-
-def _measure(
-    found: _Found, tick: Callable[[], None] | None
-) -> Callable[[tuple[Tensor | None, ...]], None]:
-    def given(gradients: tuple[Tensor | None, ...]) -> None:
-        if tick is not None:
-            tick()
-        position = found.position if found.position < len(gradients) else 0
-        grad = gradients[position]
-        if grad is not None and tuple(grad.shape) == found.shape and not in_transform(grad):
-            found.numbers = statistics_at_node(grad)
-            found.device = str(grad.device)
-
-    return given

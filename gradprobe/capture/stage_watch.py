@@ -15,12 +15,13 @@ from gradprobe.capture import torch_internals
 from gradprobe.capture.backward_hooks import watch
 from gradprobe.capture.frame_paths import read
 from gradprobe.capture.function_mode import SeeingMode
-from gradprobe.capture.gradient_stats import Numbers, as_stats, statistics_at_node
+from gradprobe.capture.gradient_stats import Awaited, as_stats
+from gradprobe.capture.late_numbers import LateNumbers
 from gradprobe.capture.locals_tap import LocalsTap
 from gradprobe.capture.memory import Memory
 from gradprobe.capture.shift import Shift
 from gradprobe.capture.stage_selectors import Clock, Selector
-from gradprobe.capture.value_stats import Number, Values, as_number, values_of
+from gradprobe.capture.value_stats import Number, Values, as_number
 from gradprobe.records.report import GradStats, Source
 
 
@@ -48,7 +49,7 @@ class WatchedStage:
     selector: Selector | None
     activation: int
     ticking: int
-    measured: Numbers | None = None
+    measured: Awaited | None = None
 
     def stats(self, arrived: Mapping[int, list[float]]) -> GradStats | None:
         return None if self.measured is None else as_stats(self.measured, arrived)
@@ -69,9 +70,10 @@ class Beat:
 class StageWatch:
     """Keeps the stages, and the beats of clocks between them."""
 
-    def __init__(self, mode: SeeingMode, memory: Memory) -> None:
+    def __init__(self, mode: SeeingMode, memory: Memory, numbers: LateNumbers) -> None:
         self.mode = mode
         self.memory = memory
+        self.numbers = numbers
         self.journal = mode.journal
         self.stages: list[WatchedStage] = []
         self.beats: list[Beat] = []
@@ -187,7 +189,7 @@ class StageWatch:
             device=str(x.device),
             is_leaf=torch_internals.is_leaf(x),
             version=torch_internals.version(x),
-            values=values_of(x),
+            values=self.numbers.values(x),
             moment=self.moment,
             selector=None,
             activation=-1,
@@ -198,7 +200,7 @@ class StageWatch:
 
             def measure(grad: Tensor | None) -> None:
                 if grad is not None and not torch_internals.in_transform(grad):
-                    stage.measured = statistics_at_node(grad)
+                    stage.measured = self.numbers.gradient(grad)
 
             self.handles.append((stage.moment, watch(x, node, measure)))
         return stage

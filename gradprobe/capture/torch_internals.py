@@ -234,6 +234,43 @@ def forget_keywords(handle: Any) -> None:
     _module._global_forward_hooks_with_kwargs.pop(getattr(handle, "id", -1), None)
 
 
+class HooksOfModule:
+    """The forward hooks of one module, or the global ones, by the ids that torch gave them.
+
+    For hooks that come and go with each call: a handle each time would cost as much as they do.
+    What is said of a global hook (`with_kwargs`, `always_call`) stays until its handle is removed.
+    """
+
+    __slots__ = ("_after", "_always", "_before")
+
+    def __init__(self, module: torch.nn.Module | None) -> None:
+        self._before: Any = _module._global_forward_pre_hooks
+        self._after: Any = _module._global_forward_hooks
+        self._always: Any = None
+        if module is not None:
+            self._before, self._after = module._forward_pre_hooks, module._forward_hooks
+            self._always = module._forward_hooks_always_called
+
+    def put(self, before: int, enter: Any, after: int, leave: Any) -> None:
+        self._before[before] = enter
+        self._after[after] = leave
+
+    def put_first(self, before: int, enter: Any, after: int, leave: Any) -> None:
+        """Ahead of a module's own, as global hooks are; `leave` also where the call raises."""
+        self.put(before, enter, after, leave)
+        self._before.move_to_end(before, last=False)
+        self._after.move_to_end(after, last=False)
+        self._always[after] = True
+
+    def take_before(self, before: int) -> None:
+        self._before.pop(before, None)
+
+    def take_after(self, after: int) -> None:
+        self._after.pop(after, None)
+        if self._always is not None:
+            self._always.pop(after, None)
+
+
 def global_module_hooks() -> dict[str, Any]:
     """The dictionaries of global module hooks, for a check that nothing of ours stays in them."""
     return {

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gradprobe.capture import torch_internals
+from gradprobe.capture.copied import Copied
 from gradprobe.capture.torch_internals import aside, has_numbers
 from gradprobe.records.report import ValueStats
 
@@ -26,7 +27,7 @@ class Held:
     elements: int
 
 
-Values = tuple[float, ...] | Held
+Values = tuple[float, ...] | Held | Copied
 
 _EXACT = (torch.float32, torch.float64)
 _PIECE = 1 << 19  # elements of a low precision that are widened at a time
@@ -43,14 +44,24 @@ def values_of(x: Tensor) -> Values | None:
     with aside():
         if not has_numbers(x) or not x.dtype.is_floating_point or not x.numel():
             return None
-        if x.dtype in _EXACT and x.numel() <= _PIECE and torch_internals.at_hand(x):
-            return _at_once(x.detach())
+        if is_exact_piece(x):
+            return values_at_once(x.detach())
         parts = [_part(piece) for piece in _pieces(x.detach())]
         if torch_internals.at_hand(x):
             return _together([tuple(n.item() for n in part) for part in parts], x.numel())
         wide = torch.float32 if x.device.type == "mps" else torch.float64
         numbers = torch.stack([n.to(wide) for part in parts for n in part])
         return Held(numbers, x.numel())
+
+
+def is_exact_piece(x: Tensor) -> bool:
+    """Whether its numbers are `values_at_once`: a small tensor where Python runs."""
+    return (
+        x.dtype in _EXACT
+        and 0 < x.numel() <= _PIECE
+        and torch_internals.at_hand(x)
+        and has_numbers(x)
+    )
 
 
 def _pieces(x: Tensor) -> Iterator[Tensor]:
@@ -65,10 +76,8 @@ def _pieces(x: Tensor) -> Iterator[Tensor]:
         yield x.float()
 
 
-def _at_once(x: Tensor) -> tuple[float, ...]:
-    """The same four numbers of a tensor of one piece where Python runs, in fewer calls.
-
-    A long loop asks for them at each step. The variance comes from sums, unless too much of it
+def values_at_once(x: Tensor) -> tuple[float, ...]:
+    """The same four numbers, in fewer calls. The variance comes from sums, unless too much of it
     would be lost in their difference.
     """
     low, high = (end.item() for end in x.aminmax())
@@ -114,7 +123,9 @@ def _together(parts: Sequence[Sequence[float]], count: int) -> tuple[float, ...]
 
 def as_value_stats(values: Values, on_host: Mapping[int, list[float]]) -> ValueStats:
     """Those numbers on the host, where `on_host` copied what a device held."""
-    if isinstance(values, Held):
+    if isinstance(values, Copied):
+        values = values.numbers()
+    elif isinstance(values, Held):
         row = on_host[id(values.numbers)]
         values = _together([row[n : n + 4] for n in range(0, len(row), 4)], values.elements)
     mean, std, largest, nonfinite = values
