@@ -24,8 +24,8 @@ from gradprobe.capture.late_numbers import LateNumbers
 from gradprobe.capture.leaf_watch import LeafWatch
 from gradprobe.capture.quiet_modules import QuietModules
 from gradprobe.capture.shift import Shift, without
-from gradprobe.capture.torch_internals import aside, history, in_transform
-from gradprobe.capture.value_stats import Number, Values, as_number
+from gradprobe.capture.torch_internals import aside, device_of, history, in_transform
+from gradprobe.capture.value_stats import Number, Values, as_number, first_of
 from gradprobe.records.report import GradStats
 from gradprobe.records.sampling import Where
 from gradprobe.records.tensor import CONNECTED, DERIVED
@@ -50,6 +50,7 @@ class WatchedCall:
     outputs: tuple[int, ...] = ()
     grad_fn: str | None = None
     measured: Awaited | None = None
+    measured_in: int = -1  # after how many passes had begun
     sigma: Number | None = None
     values: Values | None = None
     device: str | None = None
@@ -79,6 +80,7 @@ class ModuleWatch:
         self.leaves = leaves
         self.numbers = numbers
         self.quiet = quiet
+        self.settled = False  # calls give what they gave before: values are not measured again
         self.depth = 0
         self.calls: list[WatchedCall] = []
         self._open: list[WatchedCall | None] = []
@@ -242,8 +244,9 @@ class ModuleWatch:
             call.outputs = tuple(self.mode.memory.meet(t, call.place).value for t in outputs)
         call.sigma = self._sigma(args, kwargs)
         if outputs:
-            call.values = self.numbers.values(outputs[0])
-            call.device = str(outputs[0].device)
+            if not (call.closed and self.settled):
+                call.values = self.numbers.values(outputs[0])
+            call.device = device_of(outputs[0])
         if call.depth == 0 and outputs:
             first = outputs[0]
             node = history(first)
@@ -253,6 +256,7 @@ class ModuleWatch:
                 def measure(grad: Tensor | None, call: WatchedCall = call) -> None:
                     if grad is not None and not in_transform(grad):
                         call.measured = self.numbers.gradient(grad)
+                        call.measured_in = self.mode.passes
 
                 self._on_nodes.append((call.from_op, watch(first, node, measure)))
 
@@ -269,7 +273,9 @@ class ModuleWatch:
                     continue
                 if argument.ndim > 1 and argument.numel() > 1:
                     continue
-            number = as_number(argument)
+                number = first_of(argument)
+            else:
+                number = as_number(argument)
             if number is not None:
                 return number
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from gradprobe.capture.module_watch import ModuleWatch
 
 _MOST = 8  # iterations that are looked into
+_SETTLED = 4  # iterations that show nothing new, before values are left out
 
 
 class Opening:
@@ -24,11 +25,14 @@ class Opening:
         self.closed = modules.closed
         self.looked_into = 0
         self._first = True
+        self._alike = 0  # iterations in a row that showed nothing new
 
     def turned(self, new: bool) -> None:
         """An iteration is over; `new` says that it showed what no earlier one had shown."""
         if self.closed is not None and self.closed.module is not None:
             return  # backward ran inside of a closed call, which has to be opened by its own end
+        self._alike = 0 if new else self._alike + 1
+        self.modules.settled = self._alike >= _SETTLED
         opens = new and not self._first and self.modules.closed is not None
         self._first = False
         if opens and self.looked_into < _MOST:

@@ -15,10 +15,11 @@ from torch import Tensor
 from gradprobe.capture.glimpse import glimpse
 from gradprobe.capture.gradient_stats import Awaited, as_stats
 from gradprobe.capture.graph_walk import GraphWalk
+from gradprobe.capture.module_watch import WatchedCall
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.shift import Shift
 from gradprobe.capture.stage_recall import Places, Recall, Sought
-from gradprobe.capture.torch_internals import in_transform
+from gradprobe.capture.torch_internals import device_of, in_transform
 from gradprobe.capture.value_stats import on_host
 from gradprobe.records.backward import Measured
 from gradprobe.records.norms import StageKey
@@ -40,6 +41,7 @@ class _Found:
     grad_fn: str = ""
     numbers: Awaited | None = None
     device: str | None = None
+    call: WatchedCall | None = None  # that gave it as its result, and measures it
 
 
 class StageSearch:
@@ -77,18 +79,36 @@ class StageSearch:
             self.recall.keep(key, places)
         numbers = recorder.journal.sequence
         by_number: dict[int, list[_Found]] = {}
+        by_calls: list[_Found] = []
+        calls = self._results()
         for sought in places.sought:
             found = _Found(sought.value, sought.position, sought.shape, sought.key)
-            by_number.setdefault(numbers[sought.op] - 1, []).append(found)
+            found.call = calls.get(sought.value)
+            if found.call is not None:
+                by_calls.append(found)
+            else:
+                by_number.setdefault(numbers[sought.op] - 1, []).append(found)
         if not by_number:
-            return [], []
+            return [], by_calls
         inside = [(numbers[a - 1] if a else 0, numbers[b - 1]) for a, b in places.inside]
         handles = []
         for number, node in self.walk.find(roots, by_number, inside):
             for found in by_number[number]:
                 found.grad_fn = node.name()
                 handles.append(node.register_prehook(self._measuring(found)))
-        return handles, [f for group in by_number.values() for f in group if f.grad_fn]
+        hooked = [f for group in by_number.values() for f in group if f.grad_fn]
+        return handles, [*by_calls, *hooked]
+
+    def _results(self) -> dict[int, WatchedCall]:
+        """The calls of this turn by their result, where a hook of theirs sits on its node."""
+        begin = self.recorder.iterations.begin.op
+        found = {}
+        for call in reversed(self.recorder.modules.calls):
+            if call.from_op < begin:
+                break
+            if call.grad_fn is not None:
+                found[call.outputs[0]] = call
+        return found
 
     def _refused(self) -> tuple[list[Any], list[_Found]]:
         self.recorder.say("stages that nobody marked were measured in the first passes only")
@@ -115,6 +135,13 @@ class StageSearch:
             sought.append(Sought(op, value, position, shape, key))
         return Places(tuple(sought), tuple(_denoisers(seen)))
 
+    def _take(self, found: _Found, call: WatchedCall) -> bool:
+        """What a call's own hook saw, if that was in this pass."""
+        if call.measured_in != self.recorder.mode.passes:
+            return False
+        found.grad_fn, found.numbers, found.device = call.grad_fn or "", call.measured, call.device
+        return True
+
     def _measuring(self, found: _Found) -> Callable[[tuple[Tensor | None, ...]], None]:
         tick, numbers = self.recorder.journal.tick, self.recorder.numbers
 
@@ -125,7 +152,7 @@ class StageSearch:
             grad = gradients[position]
             if grad is not None and tuple(grad.shape) == found.shape and not in_transform(grad):
                 found.numbers = numbers.gradient(grad)
-                found.device = str(grad.device)
+                found.device = device_of(grad)
 
         return given
 
@@ -134,7 +161,7 @@ class StageSearch:
 
     def measured(self, found: Iterable[_Found]) -> dict[int, Measured]:
         """What the hooks saw, on the host."""
-        every = list(found)
+        every = [f for f in found if f.call is None or self._take(f, f.call)]
         arrived = on_host(f.numbers for f in every if isinstance(f.numbers, Tensor))
         return {
             f.value: Measured(

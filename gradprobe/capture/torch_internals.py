@@ -56,7 +56,7 @@ def has_numbers(tensor: Tensor) -> bool:
     return (
         torch._C._get_tracing_state() is None
         and tensor.layout is torch.strided
-        and tensor.device.type != "meta"
+        and not tensor.is_meta
         and type(tensor).__torch_dispatch__ is Tensor.__torch_dispatch__
         and not tensor.is_nested
         and not in_transform(tensor)
@@ -69,7 +69,12 @@ def has_numbers(tensor: Tensor) -> bool:
 
 def at_hand(tensor: Tensor) -> bool:
     """Whether reading an element waits for no device: asked wherever a number is read at once."""
-    return tensor.device.type == "cpu"
+    return bool(tensor.is_cpu)
+
+
+def device_of(tensor: Tensor) -> str:
+    """The name of its device, as `str` gives it, without making one where there is but one."""
+    return "cpu" if tensor.is_cpu else str(tensor.device)
 
 
 _TORCH_NODE = re.compile(r"[A-Z]\w*Backward\d+")

@@ -139,7 +139,7 @@ def as_number(value: object) -> Number | None:
     """
     if isinstance(value, Tensor):
         with aside():
-            return _first(value)
+            return first_of(value)
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         try:
             return float(value)
@@ -148,7 +148,8 @@ def as_number(value: object) -> Number | None:
     return None
 
 
-def _first(x: Tensor) -> Number | None:
+def first_of(x: Tensor) -> Number | None:
+    """A tensor's noise level; for who is `aside` already."""
     if not has_numbers(x) or x.dtype is torch.bool or x.dtype.is_complex:
         return None
     batch = x.shape[0] if x.ndim else 1
