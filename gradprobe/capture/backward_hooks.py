@@ -66,6 +66,11 @@ class Hooks(Protocol):
 class Search(Protocol):
     """Who measures stages that nobody marked; see `stage_search`."""
 
+    @property
+    def size(self) -> tuple[int, int] | None: ...
+
+    def counted(self, nodes: int, edges: int) -> None: ...
+
     def begin(self, roots: Sequence[Tensor]) -> tuple[list[Any], Any]: ...
 
     def measured(self, found: Any) -> dict[int, Measured]: ...
@@ -108,7 +113,7 @@ class BackwardWatch:
         self.ended: Callable[[], None] = _nothing
         self.told: Callable[[], None] = _nothing
         self.turn: Callable[[], None] = _nothing  # told when one begins; see `pace`
-        self.count = 0
+        self.begun = 0
 
     def wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _engine_run_backward(t_outputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -130,6 +135,8 @@ class BackwardWatch:
         measured: dict[int, Awaited | None] = {}
         stages: Any = ()
         self.numbers.settle()
+        roots = [t for t in outputs if isinstance(t, Tensor)]
+        size: tuple[int, int] | None = None
         with NoSubclasses():
             seen = self.begin(outputs, args, kwargs, frame)
             if not _transformed(outputs, args):
@@ -137,10 +144,12 @@ class BackwardWatch:
                     self.hooks.begin()
                 handles = self.hook_leaves(seen, measured)
                 if self.search is not None:
-                    more, stages = self.search.begin([t for t in outputs if isinstance(t, Tensor)])
+                    more, stages = self.search.begin(roots)
                     handles += more
+                    size = self.search.size
                 if self.nodes is not None:
-                    handles += self.nodes.begin([t for t in outputs if isinstance(t, Tensor)])
+                    handles += self.nodes.begin(roots)
+            self.count(seen, roots, size)
         self.mode.pauses += 1
         self.turn()
         try:
@@ -225,14 +234,22 @@ class BackwardWatch:
             grad_fn=next((t.grad_fn.name() for t in roots if t.grad_fn is not None), None),
             retained=bool(args[1]) if len(args) > 1 else False,
             altered=self.memory.exports.changed(),
-            index=self.count,
+            index=self.begun,
         )
-        self.count += 1
+        self.begun += 1
         self.passes.append(seen)
         self.mode.passes = len(self.passes)
         if len(roots) == 1 and roots[0].numel() == 1:
             seen.root_value = as_number(roots[0])
-        seen.nodes, seen.edges = self.walk.count(roots)
+        return seen
+
+    def count(
+        self, seen: WatchedPass, roots: Sequence[Tensor], size: tuple[int, int] | None
+    ) -> None:
+        """How large the graph is below the roots; `size` where a turn like this one was counted."""
+        seen.nodes, seen.edges = self.walk.count(roots) if size is None else size
+        if size is None and self.search is not None and seen.nodes and seen.edges:
+            self.search.counted(seen.nodes, seen.edges)
         if self.walk.cut_off:
             self.say(
                 f"the autograd graphs have more than {self.walk.bound:,} nodes: they were not "
@@ -240,7 +257,6 @@ class BackwardWatch:
             )
         if self.raw and roots:
             self.dot = raw_graph(roots[0], seen.nodes)
-        return seen
 
     def hook_leaves(self, seen: WatchedPass, measured: dict[int, Awaited | None]) -> list[Any]:
         """A hook on every live leaf, for the time of this pass alone."""

@@ -105,7 +105,7 @@ class HookWatch:
     def _on_node(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _register_hook(backward_hooks: Any, hook: Any) -> Any:
             hooks, handle = original(backward_hooks, hook)
-            if not self._aside() and not is_ours(hook):
+            if not is_ours(hook) and not self._aside():
                 modules = module_hooks(hook)
                 chain = self._chain(hooks if modules is None else modules)
                 if chain is not None and modules is None:

@@ -1,8 +1,8 @@
 """Walking grad_fn: how large the autograd graph is that a backward starts on.
 
 torch 2.13 crashes when a chain deeper than some 45 000 nodes is freed after each of its nodes was
-wrapped as a Python object, and walking wraps. So all walks of one run share a bound well below it;
-what was cut off is said, never guessed.
+wrapped as a Python object, and walking wraps. So all walks of graphs that may hang together
+share a bound well below it; what was cut off is said, never guessed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,16 @@ BOUND = 16_000
 
 
 class GraphWalk:
-    """Counts nodes and edges below given tensors, iteratively, within one run's bound."""
+    """Goes through nodes below given tensors, iteratively; all walks together within a bound."""
 
     def __init__(self, bound: int = BOUND) -> None:
         self.bound = bound
         self.left = bound
+        self.cut_off = False
+
+    def renew(self) -> None:
+        """What was walked so far hangs together with nothing that is to come."""
+        self.left = self.bound
         self.cut_off = False
 
     def count(self, roots: Sequence[Tensor]) -> tuple[int | None, int | None]:

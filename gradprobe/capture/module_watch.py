@@ -51,6 +51,7 @@ class WatchedCall:
     grad_fn: str | None = None
     measured: Awaited | None = None
     measured_in: int = -1  # after how many passes had begun
+    hooked: bool = False  # on its node
     sigma: Number | None = None
     values: Values | None = None
     device: str | None = None
@@ -81,6 +82,7 @@ class ModuleWatch:
         self.numbers = numbers
         self.quiet = quiet
         self.settled = False  # calls give what they gave before: values are not measured again
+        self.spared: frozenset[int] = frozenset()  # modules whose results others measure
         self.depth = 0
         self.calls: list[WatchedCall] = []
         self._open: list[WatchedCall | None] = []
@@ -252,6 +254,9 @@ class ModuleWatch:
             node = history(first)
             if journal.flags[call.outputs[0]] & CONNECTED and node is not None:
                 call.grad_fn = node.name()
+                if call.closed and call.module in self.spared:
+                    return
+                call.hooked = True
 
                 def measure(grad: Tensor | None, call: WatchedCall = call) -> None:
                     if grad is not None and not in_transform(grad):

@@ -53,7 +53,7 @@ class Pace:
                     recorder.ops_seen,
                     calls,
                     module,
-                    recorder.passes.count,
+                    recorder.passes.begun,
                     recorder.mode.pauses > 0,
                     recorder.record_bytes,
                     recorder.norm,

@@ -23,6 +23,9 @@ class Point:
     moment: int
 
 
+START = Point(0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Shift:
     """All from `first` to `last` is gone; what came later moves down.

@@ -9,8 +9,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING
 
+from gradprobe.capture.shift import START, Point
+from gradprobe.capture.torch_internals import node_counter
 from gradprobe.records.norms import StageKey
 
 if TYPE_CHECKING:
@@ -31,17 +34,36 @@ class Sought:
     key: StageKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Places:
-    """What to look for in a graph, and the denoiser's stretches `[from, to)` of ops in it."""
+    """What to look for in a graph, and the denoiser's stretches `[from, to)` of ops in it.
+
+    Ops and values are counted from `begin`.
+    """
 
     sought: tuple[Sought, ...]
     inside: tuple[tuple[int, int], ...]
+    begin: Point = START
+    # Nodes and edges of the whole graph; None until they were counted.
+    size: tuple[int, int] | None = None
+    # Modules whose results are all among what is sought; None before a turn like this one.
+    modules: frozenset[int] | None = None
+    # By position in `sought`: how often a held gradient's memory was written before it came by.
+    # None before a turn whose gradients were held, and not written later.
+    versions: dict[int, int] | None = None
 
-    def moved(self, ops: int, values: int) -> Places:
+    @property
+    def elements(self) -> int:
+        """Of all gradients together."""
+        return sum(prod(sought.shape) for sought in self.sought)
+
+    def from_point(self, point: Point) -> Places:
+        """The same, counted from another point."""
+        ops, values = point.op - self.begin.op, point.value - self.begin.value
         return Places(
-            tuple(replace(s, op=s.op + ops, value=s.value + values) for s in self.sought),
-            tuple((first + ops, last + ops) for first, last in self.inside),
+            tuple(replace(s, op=s.op - ops, value=s.value - values) for s in self.sought),
+            tuple((first - ops, last - ops) for first, last in self.inside),
+            point,
         )
 
 
@@ -61,6 +83,7 @@ class Recall:
         def near(values: Sequence[int]) -> tuple[int, ...]:
             return tuple([v - base if v >= base else -1 for v in values])
 
+        first = journal.sequence[a] if a < len(journal.sequence) else 0
         rows = []
         for column, ends in (
             (journal.inputs, journal.inputs_end),
@@ -76,6 +99,9 @@ class Recall:
         return (
             journal.head[a:].tobytes(),
             array("q", journal.site[a:]).tobytes(),
+            # How many autograd nodes each op made, and what ran unseen between them.
+            array("q", [n - first for n in journal.sequence[a:]]).tobytes(),
+            node_counter() - first if first else 0,
             bytes(journal.flags[base:]),
             tuple(journal.meta[base:]),
             tuple(rows),
@@ -85,10 +111,11 @@ class Recall:
         )
 
     def places(self, key: Hashable) -> Places | None:
-        """What a turn that ran like this one looked for, where it is in this one."""
+        """What a turn that ran like this one looked for, counted from where this one began."""
         known = self._known.get(key)
-        begin = self.recorder.iterations.begin
-        return None if known is None else known.moved(begin.op, begin.value)
+        if known is not None:
+            known.begin = self.recorder.iterations.begin
+        return known
 
     def keep(self, key: Hashable, places: Places) -> None:
         """Remember, if all that is sought lies in the turn that `key` tells of."""
@@ -96,4 +123,4 @@ class Recall:
         within = all(s.op >= begin.op and s.value >= begin.value for s in places.sought)
         if within and len(self._known) < _MOST:
             own = tuple(pair for pair in places.inside if pair[0] >= begin.op)
-            self._known[key] = Places(places.sought, own).moved(-begin.op, -begin.value)
+            self._known[key] = Places(places.sought, own).from_point(begin)

@@ -6,42 +6,27 @@ its node is in the graph, and known by its place in the order of creation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from gradprobe.capture.glimpse import glimpse
-from gradprobe.capture.gradient_stats import Awaited, as_stats
 from gradprobe.capture.graph_walk import GraphWalk
 from gradprobe.capture.module_watch import WatchedCall
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.shift import Shift
+from gradprobe.capture.stage_hooks import Found, StageHooks, Way
 from gradprobe.capture.stage_recall import Places, Recall, Sought
-from gradprobe.capture.torch_internals import device_of, in_transform
-from gradprobe.capture.value_stats import on_host
 from gradprobe.records.backward import Measured
 from gradprobe.records.norms import StageKey
 from gradprobe.records.tensor import REQUIRES_GRAD
 from gradprobe.records.trace import Trace
 
 _MOST_OPS = 400_000  # that all looks of one run may go through together
-_WALK = 8_000  # nodes that the search visits in a run
-
-
-@dataclass(slots=True)
-class _Found:
-    """A stage's node, once it was found; the gradient that came by in this pass."""
-
-    value: int
-    position: int
-    shape: tuple[int, ...]
-    key: StageKey | None
-    grad_fn: str = ""
-    numbers: Awaited | None = None
-    device: str | None = None
-    call: WatchedCall | None = None  # that gave it as its result, and measures it
+_WALK = 8_000  # nodes that the search visits in an iteration
+_NONE: frozenset[int] = frozenset()
+_HELD = 1 << 20  # elements of all gradients that are held in a pass
 
 
 class StageSearch:
@@ -55,49 +40,64 @@ class StageSearch:
         self.left = _MOST_OPS
         self.walk = GraphWalk(_WALK)
         self.recall = Recall(recorder)
+        self.hooks = StageHooks(recorder)
         self._seen = 0
+        self._places: Places | None = None  # of the pass that runs, where a turn like it was seen
 
-    def begin(self, roots: Sequence[Tensor]) -> tuple[list[Any], list[_Found]]:
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Nodes and edges of the graph, where they were counted in a turn like this one."""
+        return None if self._places is None else self._places.size
+
+    def counted(self, nodes: int, edges: int) -> None:
+        """How large the graph is of the pass that begins."""
+        if self._places is not None:
+            self._places.size = nodes, edges
+
+    def begin(self, roots: Sequence[Tensor]) -> tuple[list[Any], list[Found]]:
         """Hook the stages' nodes for one pass; returns the handles and what they fill."""
+        self._places = None
         try:
             return self._hooked(roots)
         except Exception as fault:
             # A fault of ours may cost the stages, never the program.
             self.recorder.say(f"stages were not looked for: {fault!r}")
+            self.recorder.modules.spared = _NONE
             return [], []
 
-    def _hooked(self, roots: Sequence[Tensor]) -> tuple[list[Any], list[_Found]]:
-        recorder = self.recorder
+    def _hooked(self, roots: Sequence[Tensor]) -> tuple[list[Any], list[Found]]:
         if self.walk.cut_off:
             return self._refused()
         key = self.recall.key()
-        places = self.recall.places(key)
+        places = self._places = self.recall.places(key)
         if places is None:
             places = self._searched()
             if places is None:
                 return self._refused()
             self.recall.keep(key, places)
-        numbers = recorder.journal.sequence
-        by_number: dict[int, list[_Found]] = {}
-        by_calls: list[_Found] = []
+        numbers, first = self.recorder.journal.sequence, places.begin
         calls = self._results()
-        for sought in places.sought:
-            found = _Found(sought.value, sought.position, sought.shape, sought.key)
-            found.call = calls.get(sought.value)
-            if found.call is not None:
-                by_calls.append(found)
-            else:
-                by_number.setdefault(numbers[sought.op] - 1, []).append(found)
-        if not by_number:
-            return [], by_calls
-        inside = [(numbers[a - 1] if a else 0, numbers[b - 1]) for a, b in places.inside]
+        found = []
+        by_number: dict[int, list[Found]] = {}
+        for index, sought in enumerate(places.sought):
+            value = sought.value + first.value
+            one = Found(index, value, sought, calls.get(value))
+            found.append(one)
+            if one.call is None:
+                by_number.setdefault(numbers[sought.op + first.op] - 1, []).append(one)
+        inside = [(a + first.op - 1, b + first.op - 1) for a, b in places.inside]
+        stretches = [(numbers[a] if a >= 0 else 0, numbers[b]) for a, b in inside]
         handles = []
-        for number, node in self.walk.find(roots, by_number, inside):
-            for found in by_number[number]:
-                found.grad_fn = node.name()
-                handles.append(node.register_prehook(self._measuring(found)))
-        hooked = [f for group in by_number.values() for f in group if f.grad_fn]
-        return handles, [*by_calls, *hooked]
+        if by_number:
+            way = _way(places)
+            for number, node in self.walk.find(roots, by_number, stretches):
+                handles += [self.hooks.put(one, node, way) for one in by_number[number]]
+        return handles, found
+
+    def _refused(self) -> tuple[list[Any], list[Found]]:
+        self.recorder.say("stages that nobody marked were measured in the first passes only")
+        self.recorder.modules.spared = _NONE
+        return [], []
 
     def _results(self) -> dict[int, WatchedCall]:
         """The calls of this turn by their result, where a hook of theirs sits on its node."""
@@ -106,13 +106,9 @@ class StageSearch:
         for call in reversed(self.recorder.modules.calls):
             if call.from_op < begin:
                 break
-            if call.grad_fn is not None:
+            if call.hooked:
                 found[call.outputs[0]] = call
         return found
-
-    def _refused(self) -> tuple[list[Any], list[_Found]]:
-        self.recorder.say("stages that nobody marked were measured in the first passes only")
-        return [], []
 
     def _searched(self) -> Places | None:
         """Read the whole trace for what to look for; None where that is more than may be read."""
@@ -135,43 +131,41 @@ class StageSearch:
             sought.append(Sought(op, value, position, shape, key))
         return Places(tuple(sought), tuple(_denoisers(seen)))
 
-    def _take(self, found: _Found, call: WatchedCall) -> bool:
-        """What a call's own hook saw, if that was in this pass."""
-        if call.measured_in != self.recorder.mode.passes:
-            return False
-        found.grad_fn, found.numbers, found.device = call.grad_fn or "", call.measured, call.device
-        return True
+    def measured(self, found: Sequence[Found]) -> dict[int, Measured]:
+        """What the hooks saw in the pass that is over."""
+        places = self._places
+        unwritten = self.hooks.over(found, None if places is None else places.versions)
+        if places is not None:
+            self._learn(places, found, unwritten)
+        # A call's own hook is needed no more where this search measures its result.
+        modules = None if places is None else places.modules
+        self.recorder.modules.spared = modules or _NONE
+        return self.hooks.measured(found)
 
-    def _measuring(self, found: _Found) -> Callable[[tuple[Tensor | None, ...]], None]:
-        tick, numbers = self.recorder.journal.tick, self.recorder.numbers
-
-        def given(gradients: tuple[Tensor | None, ...]) -> None:
-            if tick is not None:
-                tick()
-            position = found.position if found.position < len(gradients) else 0
-            grad = gradients[position]
-            if grad is not None and tuple(grad.shape) == found.shape and not in_transform(grad):
-                found.numbers = numbers.gradient(grad)
-                found.device = device_of(grad)
-
-        return given
+    def _learn(self, places: Places, found: Sequence[Found], unwritten: bool) -> None:
+        """Learn from a turn for those that run like it."""
+        if places.modules is None:
+            own = {id(one.call) for one in found}
+            calls = self._results().values()
+            beside = {call.module for call in calls if id(call) not in own}
+            places.modules = frozenset(call.module for call in calls) - beside
+        elif not unwritten:
+            places.versions = None
+        elif places.versions is None and all(one.call is None for one in found):
+            came = [one for one in found if one.held]
+            places.versions = {one.index: one.version or 0 for one in came}
 
     def forget(self, shift: Shift) -> None:
+        """An iteration is forgotten: no later one goes on from it, and its graph ends there."""
         self._seen = shift.op(self._seen)
+        self.walk.renew()
 
-    def measured(self, found: Iterable[_Found]) -> dict[int, Measured]:
-        """What the hooks saw, on the host."""
-        every = [f for f in found if f.call is None or self._take(f, f.call)]
-        arrived = on_host(f.numbers for f in every if isinstance(f.numbers, Tensor))
-        return {
-            f.value: Measured(
-                f.grad_fn,
-                None if f.numbers is None else as_stats(f.numbers, arrived),
-                f.device,
-                f.key,
-            )
-            for f in every
-        }
+
+def _way(places: Places) -> Way:
+    """Small gradients are held where turns run alike, once one of them has shown that they may."""
+    if places.modules is None or places.elements > _HELD:
+        return Way.MEASURE
+    return Way.BOTH if places.versions is None else Way.HOLD
 
 
 def _denoisers(seen: Trace) -> list[tuple[int, int]]:

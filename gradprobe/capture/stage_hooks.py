@@ -1,0 +1,134 @@
+"""Hooks on the nodes of stages for one pass: the gradients that come by, measured or held.
+
+Where turns run alike, gradients are only held, by a hook that runs no Python, and measured when the
+pass is over. They are then what they were if nothing has written their memory since. Their version
+counters tell, which one turn before reads as they come by. (Held gradients have other versions than
+those that the engine may reuse: it adds to them no more in place.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from torch import Tensor
+
+from gradprobe.capture.gradient_stats import Awaited, as_stats, statistics
+from gradprobe.capture.hook_chain import Held
+from gradprobe.capture.module_watch import WatchedCall
+from gradprobe.capture.recorder import Recorder
+from gradprobe.capture.stage_recall import Sought
+from gradprobe.capture.torch_internals import aside, device_of, in_transform, version
+from gradprobe.capture.value_stats import on_host
+from gradprobe.records.backward import Measured
+
+Gradients = tuple[Tensor | None, ...]
+
+
+class Way(Enum):
+    """What is done with a gradient as it comes by."""
+
+    MEASURE = "measure"
+    BOTH = "measure and hold"
+    HOLD = "hold"
+
+
+@dataclass(slots=True)
+class Found:
+    """A stage in the graph of one pass: `index` is its place among what was sought."""
+
+    index: int
+    value: int
+    sought: Sought
+    call: WatchedCall | None  # that has it as its result, and measures it
+    grad_fn: str = ""  # of its node, once that was found
+    numbers: Awaited | None = None
+    version: int | None = None
+    device: str | None = None
+    held: Held | None = None
+
+
+class StageHooks:
+    """Measures stages in the passes of one run."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.numbers = recorder.numbers
+
+    def put(self, found: Found, node: Any, way: Way) -> Any:
+        """Hook a stage's node; returns the handle."""
+        found.grad_fn = node.name()
+        held = found.held = Held() if way is not Way.MEASURE else None
+        if way is Way.HOLD and held is not None:
+            return node.register_prehook(held.append)
+        tick = self.recorder.journal.tick
+
+        def given(gradients: Gradients) -> None:
+            if tick is not None:
+                tick()
+            self._measure(found, gradients, self.numbers.gradient)
+            if held is not None:
+                held.append(gradients)
+
+        return node.register_prehook(given)
+
+    def _measure(
+        self, found: Found, gradients: Gradients, measure: Callable[[Tensor], Awaited]
+    ) -> None:
+        grad = _its(found.sought, gradients)
+        if grad is not None:
+            found.numbers = measure(grad)
+            found.version = version(grad)
+            found.device = device_of(grad)
+
+    def over(self, every: Sequence[Found], versions: Mapping[int, int] | None) -> bool:
+        """The pass is over: take what calls measured, and measure what was held.
+
+        `versions` are by index those of the turn before, if this one only held gradients. Returns
+        whether none was written since it came by; what was has no numbers.
+        """
+        with aside():
+            return self._over(every, versions)
+
+    def _over(self, every: Sequence[Found], versions: Mapping[int, int] | None) -> bool:
+        passes = self.recorder.mode.passes
+        unwritten = True
+        for found in every:
+            call = found.call
+            if call is not None and call.measured_in == passes:
+                found.grad_fn, found.device = call.grad_fn or "", call.device
+                found.numbers = call.measured
+            elif found.held and versions is not None:
+                self._measure(found, found.held[0], statistics)
+                if found.numbers is not None and versions.get(found.index) != found.version:
+                    found.numbers, unwritten = None, False
+            elif found.held:
+                grad = _its(found.sought, found.held[0])
+                now = None if grad is None else version(grad)
+                unwritten = unwritten and now is not None and now == found.version
+        return unwritten
+
+    def measured(self, every: Sequence[Found]) -> dict[int, Measured]:
+        """What was seen, on the host, by value."""
+        self.numbers.settle()
+        arrived = on_host(f.numbers for f in every if isinstance(f.numbers, Tensor))
+        return {
+            f.value: Measured(
+                f.grad_fn,
+                None if f.numbers is None else as_stats(f.numbers, arrived),
+                f.device,
+                f.sought.key,
+            )
+            for f in every
+            if f.grad_fn
+        }
+
+
+def _its(sought: Sought, gradients: Gradients) -> Tensor | None:
+    """A stage's own of its node's gradients, if it can be measured."""
+    grad = gradients[sought.position if sought.position < len(gradients) else 0]
+    if grad is None or tuple(grad.shape) != sought.shape or in_transform(grad):
+        return None
+    return grad
