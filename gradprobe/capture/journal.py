@@ -12,7 +12,7 @@ from gradprobe.capture.call_stack import CallStack
 from gradprobe.capture.identity import Identity, TensorRef
 from gradprobe.capture.shift import Shift
 from gradprobe.capture.torch_internals import has_history, version
-from gradprobe.records.op import Callee
+from gradprobe.records.op import Callee, Kind
 from gradprobe.records.tensor import (
     CONNECTED,
     DERIVED,
@@ -56,6 +56,7 @@ class Journal:
         "site",
         "stack",
         "tick",
+        "unseen_of",
     )
 
     def __init__(self) -> None:
@@ -80,6 +81,7 @@ class Journal:
         self.meta_of: dict[tuple[torch.Size, torch.dtype, str], int] = {}
         self.callees: list[Callee] = []
         self.callee_of: dict[Callee, int] = {}
+        self.unseen_of: dict[str, int] = {}
         self.tick: Callable[[], None] | None = None  # see `pace`
         self.row = _appender(self)
         self.new_value = _numberer(self)
@@ -89,6 +91,13 @@ class Journal:
         if number is None:
             number = self.callee_of[callee] = len(self.callees)
             self.callees.append(callee)
+        return number
+
+    def unseen(self, name: str) -> int:
+        """The number of a callee that was not looked into."""
+        number = self.unseen_of.get(name)
+        if number is None:
+            number = self.unseen_of[name] = self.callee(Callee(name, Kind.UNSEEN))
         return number
 
     def learn(self, key: tuple[torch.Size, torch.dtype, str]) -> int:

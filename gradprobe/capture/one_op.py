@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gradprobe.capture.function_mode import SeeingMode
 from gradprobe.capture.torch_internals import has_history, node_counter
-from gradprobe.records.op import GRAD_OFF, INFERENCE, Callee, Kind
+from gradprobe.records.op import GRAD_OFF, INFERENCE
 from gradprobe.records.tensor import CONNECTED, DERIVED, REQUIRES_GRAD
 
 
@@ -40,7 +40,7 @@ def as_one_op(
         if not torch.is_grad_enabled():
             circumstances = GRAD_OFF | (INFERENCE if torch.is_inference_mode_enabled() else 0)
             region = mode.grad_mode.region
-        callee = journal.callee(Callee(name, Kind.UNSEEN))
+        callee = journal.unseen(name)
         used = list(dict.fromkeys(inputs))
         journal.row(callee, circumstances, region, place, node_counter(), used, made)
     return tuple(given)

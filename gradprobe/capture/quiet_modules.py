@@ -17,10 +17,11 @@ from torch.nn import Module
 from gradprobe.capture.locals_tap import LocalsTap
 
 _UNKNOWN, _SUSPENDED = -1, -2  # in place of a count: nothing is learned; this call suspended
+_NOTHING = (_UNKNOWN, 0)
 
 
 class QuietModules:
-    """Follows the module calls of one thread, each from `entered` to `left`."""
+    """Follows the module calls of one thread, each from `entered` to `left`: its caller sees to that."""
 
     def __init__(self, tap: LocalsTap) -> None:
         self.tap = tap
@@ -43,11 +44,9 @@ class QuietModules:
 
     def entered(self, module: Module) -> None:
         """A call of `module` begins."""
-        if not self._is_mine():
-            return
         tap = self.tap
         if self._inside or not tap.watching:
-            self._open.append((_UNKNOWN, 0))
+            self._open.append(_NOTHING)
         elif self._is_quiet(module) and tap.suspend():
             self._inside = True
             self._open.append((_SUSPENDED, tap.joined))
@@ -56,7 +55,7 @@ class QuietModules:
 
     def left(self, module: Module, raised: bool) -> None:
         """The innermost open call is over."""
-        if not self._is_mine() or not self._open:
+        if not self._open:
             return
         tap = self.tap
         met, joined = self._open.pop()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -36,15 +35,23 @@ _NoFunctions: Any = torch._C.DisableTorchFunction
 in_transform: Callable[[Any], bool] = torch._C._functorch.is_functorch_wrapped_tensor
 
 
-@contextmanager
-def aside() -> Iterator[None]:
+class aside:
     """What torch does inside is not the program's: no mode of ours or of the program sees it."""
-    with _NoFunctions():
+
+    __slots__ = ("_dispatch", "_functions")
+
+    def __enter__(self) -> None:
+        self._functions: Any = _NoFunctions()
+        self._functions.__enter__()
+        self._dispatch: Any = None
         if torch._C._len_torch_dispatch_stack():
-            with _disable_current_modes():
-                yield
-        else:
-            yield
+            self._dispatch = _disable_current_modes()
+            self._dispatch.__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        if self._dispatch is not None:
+            self._dispatch.__exit__(*raised)
+        self._functions.__exit__(*raised)
 
 
 def has_numbers(tensor: Tensor) -> bool:
