@@ -21,12 +21,12 @@ from gradprobe.capture.node_watch import NodeWatch
 from gradprobe.capture.torch_internals import NoSubclasses, aside, in_transform, node_counter
 from gradprobe.capture.value_stats import as_number, on_host
 from gradprobe.capture.watched_pass import WatchedPass, sound
-from gradprobe.records.backward import Measured
 from gradprobe.records.op import Callee, Kind
 from gradprobe.records.tensor import CONNECTED, DERIVED, REQUIRES_GRAD
 
 if TYPE_CHECKING:
     from gradprobe.capture.hook_chain import Changed
+    from gradprobe.capture.stage_hooks import StagesSeen
 
 _SECOND_ORDER = Callee("torch.autograd.grad", Kind.COMPUTE)
 
@@ -73,7 +73,7 @@ class Search(Protocol):
 
     def begin(self, roots: Sequence[Tensor]) -> tuple[list[Any], Any]: ...
 
-    def measured(self, found: Any) -> dict[int, Measured]: ...
+    def seen(self, found: Any) -> StagesSeen: ...
 
 
 def _nothing() -> None:
@@ -171,7 +171,7 @@ class BackwardWatch:
                 with aside():
                     seen.root_value = float(seen.root_value)
             if self.search is not None and stages:
-                seen.measured = self.search.measured(stages)
+                seen.stages = self.search.seen(stages)
             if self.nodes is not None:
                 seen.numbers = self.nodes.finished()
                 self.thin()

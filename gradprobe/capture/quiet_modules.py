@@ -21,7 +21,10 @@ _NOTHING = (_UNKNOWN, 0)
 
 
 class QuietModules:
-    """Follows the module calls of one thread, each from `entered` to `left`: its caller sees to that."""
+    """Follows the module calls of one thread, each from `entered` to `left`.
+
+    Those who tell of them see to it that they are of that thread.
+    """
 
     def __init__(self, tap: LocalsTap) -> None:
         self.tap = tap

@@ -1,14 +1,15 @@
 """Hooks on the nodes of stages for one pass: the gradients that come by, measured or held.
 
-Where turns run alike, gradients are only held, by a hook that runs no Python, and measured when the
-pass is over. They are then what they were if nothing has written their memory since. Their version
-counters tell, which one turn before reads as they come by. (Held gradients have other versions than
-those that the engine may reuse: it adds to them no more in place.)
+Where turns run alike, gradients are only held, by a hook that runs no Python, and measured when
+somebody asks: of most turns of a loop nobody does. They are then what they were if nothing has
+written their memory since. Their version counters tell, which one turn before reads as they come
+by. (Held gradients have other versions than those that the engine may reuse: it adds to them no
+more in place.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -19,8 +20,9 @@ from gradprobe.capture.gradient_stats import Awaited, as_stats, statistics
 from gradprobe.capture.hook_chain import Held
 from gradprobe.capture.module_watch import WatchedCall
 from gradprobe.capture.recorder import Recorder
+from gradprobe.capture.shift import Shift
 from gradprobe.capture.stage_recall import Sought
-from gradprobe.capture.torch_internals import aside, device_of, in_transform, version
+from gradprobe.capture.torch_internals import aside, at_hand, device_of, in_transform, version
 from gradprobe.capture.value_stats import on_host
 from gradprobe.records.backward import Measured
 
@@ -48,6 +50,7 @@ class Found:
     version: int | None = None
     device: str | None = None
     held: Held | None = None
+    grad: Tensor | None = None  # that is still to be measured
 
 
 class StageHooks:
@@ -68,31 +71,25 @@ class StageHooks:
         def given(gradients: Gradients) -> None:
             if tick is not None:
                 tick()
-            self._measure(found, gradients, self.numbers.gradient)
+            self._measure(found, gradients)
             if held is not None:
                 held.append(gradients)
 
         return node.register_prehook(given)
 
-    def _measure(
-        self, found: Found, gradients: Gradients, measure: Callable[[Tensor], Awaited]
-    ) -> None:
+    def _measure(self, found: Found, gradients: Gradients) -> None:
         grad = _its(found.sought, gradients)
         if grad is not None:
-            found.numbers = measure(grad)
+            found.numbers = self.numbers.gradient(grad)
             found.version = version(grad)
             found.device = device_of(grad)
 
     def over(self, every: Sequence[Found], versions: Mapping[int, int] | None) -> bool:
-        """The pass is over: take what calls measured, and measure what was held.
+        """The pass is over: take what calls measured, and what was held.
 
         `versions` are by index those of the turn before, if this one only held gradients. Returns
         whether none was written since it came by; what was has no numbers.
         """
-        with aside():
-            return self._over(every, versions)
-
-    def _over(self, every: Sequence[Found], versions: Mapping[int, int] | None) -> bool:
         passes = self.recorder.mode.passes
         unwritten = True
         for found in every:
@@ -100,20 +97,55 @@ class StageHooks:
             if call is not None and call.measured_in == passes:
                 found.grad_fn, found.device = call.grad_fn or "", call.device
                 found.numbers = call.measured
-            elif found.held and versions is not None:
-                self._measure(found, found.held[0], statistics)
-                if found.numbers is not None and versions.get(found.index) != found.version:
-                    found.numbers, unwritten = None, False
             elif found.held:
-                grad = _its(found.sought, found.held[0])
-                now = None if grad is None else version(grad)
-                unwritten = unwritten and now is not None and now == found.version
+                unwritten = self._take(found, versions) and unwritten
         return unwritten
 
-    def measured(self, every: Sequence[Found]) -> dict[int, Measured]:
-        """What was seen, on the host, by value."""
-        self.numbers.settle()
-        arrived = on_host(f.numbers for f in every if isinstance(f.numbers, Tensor))
+    def _take(self, found: Found, versions: Mapping[int, int] | None) -> bool:
+        grad = _its(found.sought, found.held.pop()) if found.held else None
+        if grad is None:
+            return True
+        now = version(grad)
+        if versions is None:  # it was measured too
+            return now is not None and now == found.version
+        found.version, found.device = now, device_of(grad)
+        if now is None or now != versions.get(found.index):
+            return False
+        if at_hand(grad):
+            found.grad = grad
+        else:
+            found.numbers = statistics(grad)
+        return True
+
+
+class StagesSeen:
+    """What was seen of the stages in one pass, by value; measured when it is asked for."""
+
+    def __init__(self, every: Sequence[Found]) -> None:
+        self._every = every
+        self._measured: dict[int, Measured] | None = None
+
+    def forget(self, shift: Shift) -> None:
+        """Values have other numbers now."""
+        for found in self._every:
+            found.value = shift.value(found.value)
+        if self._measured is not None:
+            self._measured = {shift.value(v): seen for v, seen in self._measured.items()}
+
+    def measured(self) -> dict[int, Measured]:
+        """On the host."""
+        if self._measured is None:
+            self._measured = self._measure()
+            self._every = ()
+        return self._measured
+
+    def _measure(self) -> dict[int, Measured]:
+        with aside():
+            for found in self._every:
+                if found.grad is not None and version(found.grad) == found.version:
+                    found.numbers = statistics(found.grad)
+                found.grad = None
+        arrived = on_host(f.numbers for f in self._every if isinstance(f.numbers, Tensor))
         return {
             f.value: Measured(
                 f.grad_fn,
@@ -121,7 +153,7 @@ class StageHooks:
                 f.device,
                 f.sought.key,
             )
-            for f in every
+            for f in self._every
             if f.grad_fn
         }
 

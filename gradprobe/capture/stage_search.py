@@ -6,6 +6,8 @@ its node is in the graph, and known by its place in the order of creation.
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,9 +18,8 @@ from gradprobe.capture.graph_walk import GraphWalk
 from gradprobe.capture.module_watch import WatchedCall
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.shift import Shift
-from gradprobe.capture.stage_hooks import Found, StageHooks, Way
+from gradprobe.capture.stage_hooks import Found, StageHooks, StagesSeen, Way
 from gradprobe.capture.stage_recall import Places, Recall, Sought
-from gradprobe.records.backward import Measured
 from gradprobe.records.norms import StageKey
 from gradprobe.records.tensor import REQUIRES_GRAD
 from gradprobe.records.trace import Trace
@@ -27,6 +28,7 @@ _MOST_OPS = 400_000  # that all looks of one run may go through together
 _WALK = 8_000  # nodes that the search visits in an iteration
 _NONE: frozenset[int] = frozenset()
 _HELD = 1 << 20  # elements of all gradients that are held in a pass
+_UNMEASURED = 3  # passes whose gradients may be held
 
 
 class StageSearch:
@@ -42,6 +44,7 @@ class StageSearch:
         self.recall = Recall(recorder)
         self.hooks = StageHooks(recorder)
         self._seen = 0
+        self._last: deque[weakref.ref[StagesSeen]] = deque()
         self._places: Places | None = None  # of the pass that runs, where a turn like it was seen
 
     @property
@@ -131,8 +134,11 @@ class StageSearch:
             sought.append(Sought(op, value, position, shape, key))
         return Places(tuple(sought), tuple(_denoisers(seen)))
 
-    def measured(self, found: Sequence[Found]) -> dict[int, Measured]:
-        """What the hooks saw in the pass that is over."""
+    def seen(self, found: Sequence[Found]) -> StagesSeen:
+        """What the hooks saw in the pass that is over.
+
+        Gradients are held of the last passes only, however many are remembered.
+        """
         places = self._places
         unwritten = self.hooks.over(found, None if places is None else places.versions)
         if places is not None:
@@ -140,7 +146,13 @@ class StageSearch:
         # A call's own hook is needed no more where this search measures its result.
         modules = None if places is None else places.modules
         self.recorder.modules.spared = modules or _NONE
-        return self.hooks.measured(found)
+        seen = StagesSeen(found)
+        if len(self._last) == _UNMEASURED:
+            waiting = self._last.popleft()()
+            if waiting is not None:
+                waiting.measured()
+        self._last.append(weakref.ref(seen))
+        return seen
 
     def _learn(self, places: Places, found: Sequence[Found], unwritten: bool) -> None:
         """Learn from a turn for those that run like it."""
@@ -152,8 +164,7 @@ class StageSearch:
         elif not unwritten:
             places.versions = None
         elif places.versions is None and all(one.call is None for one in found):
-            came = [one for one in found if one.held]
-            places.versions = {one.index: one.version or 0 for one in came}
+            places.versions = {f.index: f.version for f in found if f.version is not None}
 
     def forget(self, shift: Shift) -> None:
         """An iteration is forgotten: no later one goes on from it, and its graph ends there."""

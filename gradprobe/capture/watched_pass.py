@@ -16,6 +16,7 @@ from gradprobe.records.sampling import Where
 
 if TYPE_CHECKING:
     from gradprobe.capture.hook_chain import Changed
+    from gradprobe.capture.stage_hooks import StagesSeen
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ class WatchedPass:
     raised: str | None = None
     nodes: int | None = None
     edges: int | None = None
-    measured: dict[int, Measured] = field(default_factory=dict)
+    stages: StagesSeen | None = None
     retained: bool = False
     numbers: NodeNumbers | None = None
     hooks: Sequence[Changed] = ()
@@ -42,13 +43,19 @@ class WatchedPass:
     root_value: Number | None = None
     index: int = 0
 
+    @property
+    def measured(self) -> dict[int, Measured]:
+        """The gradients of stages that nobody marked, by value."""
+        return {} if self.stages is None else self.stages.measured()
+
     def forget(self, shift: Shift) -> None:
         """Records before this pass are forgotten: its numbers are others now."""
         self.at_op = shift.op(self.at_op)
         self.roots = shift.values(self.roots)
         self.inputs = shift.values(self.inputs)
         self.reached = renumbered(self.reached.items(), shift)
-        self.measured = {shift.value(value): seen for value, seen in self.measured.items()}
+        if self.stages is not None:
+            self.stages.forget(shift)
         for change in self.hooks:
             change.forget(shift)
         if self.numbers is not None:
