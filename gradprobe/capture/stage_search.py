@@ -163,7 +163,7 @@ class StageSearch:
             places.modules = frozenset(call.module for call in calls) - beside
         elif not unwritten:
             places.versions = None
-        elif places.versions is None and all(one.call is None for one in found):
+        elif places.versions is None:
             places.versions = {f.index: f.version for f in found if f.version is not None}
 
     def forget(self, shift: Shift) -> None:
