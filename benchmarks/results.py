@@ -100,7 +100,7 @@ def show(rows: Sequence[Row], console: Console) -> None:
     word = {True: "yes", False: "NO", None: ""}
     for row in rows:
         target = "" if row.target is None else f"<= {row.target:g} {row.unit}"
-        table.add_row(row.what, f"{row.value:.3g} {row.unit}", target, word[row.holds])
+        table.add_row(row.what, f"{row.value:.4g} {row.unit}", target, word[row.holds])
     console.print(table)
 
 

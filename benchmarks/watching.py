@@ -1,65 +1,57 @@
-"""`python -m benchmarks.watching`: an optimisation of 500 iterations, alone and watched.
-
-The benchmark UNet at its full width, over few steps of small latents: the network's share of the
-time is the least that an optimisation has, and what watching adds weighs most.
-"""
+"""`python -m benchmarks.watching`: an optimisation of 500 iterations, alone and watched."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
 from dataclasses import replace
+from statistics import median
 
 import click
-import torch
 from rich.console import Console
+from rich.progress import Progress
 
-from benchmarks.arms import PLAIN, WATCH, WATCH_ARMS
-from benchmarks.interleave import interleave
 from benchmarks.results import Row, show
-from benchmarks.workloads import FULL, SMALL, euler_over_unet
-from gradprobe import Probe
+from benchmarks.turns import Turns, take_turns
+from benchmarks.workloads import FULL, SMALL, Size
 
 ITERATIONS = 500
 
 
 @click.command(help=__doc__)
-@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
 @click.option("--iterations", default=ITERATIONS, show_default=True, type=click.IntRange(min=1))
 @click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--side", default=32, show_default=True, help="height and width of the latents")
-@click.option("--small", is_flag=True, help="a run of a second, to see that it works")
-def main(rounds: int, iterations: int, threads: int, side: int, small: bool) -> None:
-    torch.set_num_threads(threads)
-    size = SMALL if small else replace(FULL, side=side, steps=2)
-    iterations = 5 if small else iterations
-    once, _ = euler_over_unet(size)
+@click.option("--side", default=FULL.side, show_default=True, help="latents' height and width")
+@click.option("--steps", default=FULL.steps, show_default=True, help="sampling steps an iteration")
+@click.option("--small", is_flag=True, help="a run of seconds, to see that it works")
+def main(iterations: int, threads: int, side: int, steps: int, small: bool) -> None:
+    size = SMALL if small else replace(FULL, side=side, steps=steps)
+    iterations = 10 if small else iterations
+    console = Console(width=None if Console().is_terminal else 80, highlight=False)
+    console.print(
+        f"benchmark UNet, {size.steps} steps of {size.side}x{size.side}, {iterations} iterations"
+    )
+    show(rows(_measured(size, iterations, threads)), console)
 
-    def loop() -> None:
-        for _ in range(iterations):
-            once()
 
-    timings = interleave(loop, WATCH_ARMS, rounds)
-    early, late = (record_bytes(once, count) for count in (iterations // 5, iterations))
-    rows = [
-        Row(f"UNet, {iterations} iterations, plain, median", timings.middle(PLAIN), "s"),
-        Row("watched, of plain", timings.ratio(WATCH, PLAIN), "x", target=1.02),
-        Row(
-            "watched, of plain, fastest rounds",
-            timings.fastest(WATCH) / timings.fastest(PLAIN),
-            "x",
-        ),
+def _measured(size: Size, iterations: int, threads: int) -> Turns:
+    """With a bar of how far it is on a terminal."""
+    console = Console(file=sys.stderr)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("iterations", total=iterations)
+        return take_turns(size, iterations, threads, lambda: bar.advance(task))
+
+
+def rows(turns: Turns) -> list[Row]:
+    """What watching cost, and what its records took."""
+    early = turns.record_bytes[len(turns.record_bytes) // 5]
+    return [
+        Row("an iteration, plain, median", 1e3 * median(turns.plain), "ms"),
+        Row("an iteration, watched, median", 1e3 * median(turns.watched), "ms"),
+        Row("all iterations, watched, of plain", turns.ratio, "x", target=1.02),
+        Row("an iteration, watched, of its twin, median", turns.middle, "x"),
         Row("records after a fifth of them", early / 1e3, "kB"),
-        Row("records at the end", late / 1e3, "kB"),
+        Row("records at the end", turns.record_bytes[-1] / 1e3, "kB"),
     ]
-    show(rows, Console(width=None if Console().is_terminal else 80, highlight=False))
-
-
-def record_bytes(once: Callable[[], object], iterations: int) -> int:
-    """Bytes of records after so many iterations."""
-    with Probe(watch=True) as probe:
-        for _ in range(iterations):
-            once()
-    return probe.report().cost.record_bytes
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from benchmarks import watching
 from benchmarks.interleave import Timings, interleave
 from benchmarks.memory import kept_bytes
 from benchmarks.results import Row
+from benchmarks.turns import Turns
 from benchmarks.workloads import FULL, SMALL, chain_of_tiny_ops, euler_over_unet
 
 
@@ -121,7 +122,16 @@ def test_the_command_prints_every_figure_with_its_target(
 
 
 def test_watching_is_measured_beside_a_plain_loop() -> None:
-    done = CliRunner().invoke(watching.main, ["--small", "--rounds", "1", "--threads", "1"])
+    done = CliRunner().invoke(watching.main, ["--small", "--threads", "1"])
     assert done.exit_code == 0, done.output
     assert "watched, of plain" in done.output
     assert "records at the end" in done.output
+
+
+def test_turns_are_told_as_ratios() -> None:
+    turns = Turns((1.0, 2.0, 1.0), (2.0, 2.0, 1.1), (5, 6, 7))
+    assert turns.ratio == pytest.approx(5.1 / 4.0)
+    assert turns.middle == pytest.approx(1.1)
+    told = {row.what: row for row in watching.rows(turns)}
+    assert told["all iterations, watched, of plain"].holds is False
+    assert told["records at the end"].value == pytest.approx(0.007)
