@@ -82,9 +82,9 @@ class Probe:
     each op, around the first finding.
 
     `watch=True` is for an optimisation of many iterations. It records as `ops="sampler"` does,
-    which costs some milliseconds an iteration, and looks into the network where an iteration shows
-    something that none before it did: the one after the next is recorded whole. A break that lasts
-    for one iteration alone is seen and not looked into.
+    which costs about half a millisecond a sampling step, and looks into the network where an
+    iteration shows something that none before it did: the one after the next is recorded whole. A
+    break that lasts for one iteration alone is seen and not looked into.
 
     `progress` is called with a `records.progress.Progress` while the block runs: after two seconds,
     then up to five times a second, from where something is recorded. It must leave torch alone.

@@ -81,7 +81,8 @@ class ModuleWatch:
         self.leaves = leaves
         self.numbers = numbers
         self.quiet = quiet
-        self.settled = False  # calls give what they gave before: values are not measured again
+        self.settled = False  # iterations show nothing new: values are not measured again
+        self.left_out = False  # so it was of some call
         self.spared: frozenset[int] = frozenset()  # modules whose results others measure
         self.depth = 0
         self.calls: list[WatchedCall] = []
@@ -246,7 +247,9 @@ class ModuleWatch:
             call.outputs = tuple(self.mode.memory.meet(t, call.place).value for t in outputs)
         call.sigma = self._sigma(args, kwargs)
         if outputs:
-            if not (call.closed and self.settled):
+            if call.closed and self.settled:
+                self.left_out = True
+            else:
                 call.values = self.numbers.values(outputs[0])
             call.device = device_of(outputs[0])
         if call.depth == 0 and outputs:

@@ -53,6 +53,10 @@ _WATCHED = (
     "ops inside modules that were called before were taken as one, but where an iteration had "
     "shown something new (watch)"
 )
+_VALUES = (
+    "values that modules gave were measured in the first iterations only, and around those that "
+    "had shown something new (watch)"
+)
 _active: Recorder | None = None
 
 
@@ -253,6 +257,8 @@ class Recorder:
         if self.closed is not None:
             self.closed.open()  # an interrupt may have ended the program inside a module
             self.say(_WATCHED if self.watch else _SAMPLER)
+            if self.modules.left_out:
+                self.say(_VALUES)
         torch_internals.take_out(self.mode)
         if self.host is not None:
             self.host.remove()

@@ -99,6 +99,23 @@ def test_it_opens_after_something_new_and_closes_after_the_next() -> None:
     assert modules.closed is closed
 
 
+def test_values_are_left_out_while_nothing_is_new_and_that_is_said() -> None:
+    def valued(iterations: int) -> tuple[list[bool], bool]:
+        with Probe(watch=True, leaves=["z0"]) as probe:
+            optimised(Net(range(40, 10_000)), probe, iterations)
+        report = probe.report()
+        measured = [s.value is not None for s in report.stages if s.name == "denoised_output"]
+        return measured, any("values that modules gave" in sentence for sentence in report.unseen)
+
+    assert valued(4) == ([True, True], False)
+    assert valued(18) == ([False, False], True)
+    with Probe(watch=True, leaves=["z0"]) as probe:
+        optimised(Net(range(40, 10_000)), probe, 24)
+    calls = probe._recorder.modules.calls
+    assert any(call.values is None for call in calls)
+    assert calls[-1].values is not None  # around what is new they are measured again
+
+
 class Guided(nn.Module):
     """Takes a gradient inside of its forward, of another kind from some call on."""
 
