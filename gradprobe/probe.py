@@ -82,7 +82,7 @@ class Probe:
     each op, around the first finding.
 
     `watch=True` is for an optimisation of many iterations. It records as `ops="sampler"` does,
-    which costs about half a millisecond a sampling step, and looks into the network where an
+    which costs less than a millisecond a sampling step, and looks into the network where an
     iteration shows something that none before it did: the one after the next is recorded whole. A
     break that lasts for one iteration alone is seen and not looked into.
 
