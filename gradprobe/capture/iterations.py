@@ -73,13 +73,13 @@ class Iterations:
         """A pass is over, the last of `passes`."""
         if not self.forgets or self.mode.inside:
             return
-        if len(self._begins) > 1 and not self._goes_on():
+        if len(self._begins) > 1 and not self.goes_on():
             self._close()
         journal = self.mode.journal
         self._begins.append(Point(len(journal.head), len(journal.flags), self.moment()))
 
-    def _goes_on(self) -> bool:
-        """Whether the last turn goes through what the ones before it made."""
+    def goes_on(self) -> bool:
+        """Whether the last turn, that of the last pass, goes through what the ones before made."""
         journal = self.mode.journal
         begin = self._begins[-1]
         near = self._begins[max(0, len(self._begins) - 1 - _NEAR)].value

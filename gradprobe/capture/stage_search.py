@@ -44,17 +44,18 @@ class StageSearch:
         self.recall = Recall(recorder)
         self.hooks = StageHooks(recorder)
         self._seen = 0
+        self._goes_on = False  # that pass goes through nodes of earlier turns too
         self._last: deque[weakref.ref[StagesSeen]] = deque()
         self._places: Places | None = None  # of the pass that runs, where a turn like it was seen
 
     @property
     def size(self) -> tuple[int, int] | None:
         """Nodes and edges of the graph, where they were counted in a turn like this one."""
-        return None if self._places is None else self._places.size
+        return None if self._places is None or self._goes_on else self._places.size
 
     def counted(self, nodes: int, edges: int) -> None:
         """How large the graph is of the pass that begins."""
-        if self._places is not None:
+        if self._places is not None and not self._goes_on:
             self._places.size = nodes, edges
 
     def begin(self, roots: Sequence[Tensor]) -> tuple[list[Any], list[Found]]:
@@ -73,6 +74,7 @@ class StageSearch:
             return self._refused()
         key = self.recall.key()
         places = self._places = self.recall.places(key)
+        self._goes_on = self.recorder.iterations.goes_on()
         if places is None:
             places = self._searched()
             if places is None:

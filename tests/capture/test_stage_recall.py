@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gradprobe import Probe
-from gradprobe.capture.stage_recall import Recall
+from gradprobe.capture.stage_recall import Places, Recall
 from gradprobe.records.report import Report
 
 TURNS = 30
@@ -89,3 +89,35 @@ def test_no_more_than_a_few_ways_are_remembered() -> None:
     optimised(probe, lambda turn: 1 + turn)
     search: Any = probe._recorder.passes.search
     assert len(search.recall._known) <= 16
+
+
+def test_the_size_of_a_graph_that_grows_from_turn_to_turn_is_counted_anew() -> None:
+    torch.manual_seed(0)
+    net = nn.Linear(4, 4).requires_grad_(False)
+    probe = Probe(leaves=["z0"])
+    with probe:
+        z0 = torch.randn(2, 4, requires_grad=True)
+        x = z0 * 1.0
+        for _ in range(12):
+            x = x + 0.1 * net(x)
+            z0.grad = None
+            x.square().sum().backward(retain_graph=True)
+        nodes = [seen.nodes for seen in probe._recorder.passes.passes]
+    assert nodes == sorted(set(nodes))
+
+
+def test_the_size_of_a_graph_is_that_which_would_be_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def sizes() -> list[tuple[int | None, int | None]]:
+        found: list[tuple[int | None, int | None]] = []
+        probe = Probe(watch=True, leaves=["z0"])
+        passes = probe._recorder.passes
+        passes.told = lambda: found.append((passes.passes[-1].nodes, passes.passes[-1].edges))
+        optimised(probe, lambda turn: 2 + turn % 3)
+        return found
+
+    recalled = sizes()
+    monkeypatch.setattr(Places, "size", property(lambda self: None, lambda self, size: None))
+    assert recalled == sizes()
+    assert len(set(recalled)) == 3
