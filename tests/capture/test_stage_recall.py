@@ -97,11 +97,15 @@ def test_the_size_of_a_graph_that_grows_from_turn_to_turn_is_counted_anew() -> N
     probe = Probe(leaves=["z0"])
     with probe:
         z0 = torch.randn(2, 4, requires_grad=True)
-        x = z0 * 1.0
+        scale = torch.ones(1, requires_grad=True)
+        penalty = torch.zeros(1)
         for _ in range(12):
-            x = x + 0.1 * net(x)
+            x = z0 * 2.0
+            for _ in range(2):
+                x = x + 0.1 * net(x)
+            penalty = penalty + scale  # a graph that each turn makes longer, and no stage's
             z0.grad = None
-            x.square().sum().backward(retain_graph=True)
+            (x.square().mean() + penalty.sum()).backward(retain_graph=True)
         nodes = [seen.nodes for seen in probe._recorder.passes.passes]
     assert nodes == sorted(set(nodes))
 
