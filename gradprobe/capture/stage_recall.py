@@ -48,8 +48,8 @@ class Places:
     size: tuple[int, int] | None = None
     # Modules whose results are all among what is sought; None before a turn like this one.
     modules: frozenset[int] | None = None
-    # By position in `sought`: how often a held gradient's memory was written before it came by.
-    # None before a turn whose gradients were held, and not written later.
+    # By position in `sought`: how often a held gradient's memory was written before it came by,
+    # -1 if none came. None before a turn whose gradients were held, and not written later.
     versions: dict[int, int] | None = None
 
     @property

@@ -94,7 +94,9 @@ class StageSearch:
         stretches = [(numbers[a] if a >= 0 else 0, numbers[b]) for a, b in inside]
         handles = []
         if by_number:
-            way = _way(places)
+            way = _way(places, found)
+            if way is Way.BOTH:
+                places.versions = None
             for number, node in self.walk.find(roots, by_number, stretches):
                 handles += [self.hooks.put(one, node, way) for one in by_number[number]]
         return handles, found
@@ -166,7 +168,9 @@ class StageSearch:
         elif not unwritten:
             places.versions = None
         elif places.versions is None:
-            places.versions = {f.index: f.version for f in found if f.version is not None}
+            places.versions = {
+                f.index: -1 if f.version is None else f.version for f in found if f.call is None
+            }
 
     def forget(self, shift: Shift) -> None:
         """An iteration is forgotten: no later one goes on from it, and its graph ends there."""
@@ -174,11 +178,14 @@ class StageSearch:
         self.walk.renew()
 
 
-def _way(places: Places) -> Way:
+def _way(places: Places, found: Sequence[Found]) -> Way:
     """Small gradients are held where turns run alike, once one of them has shown that they may."""
+    versions = places.versions
     if places.modules is None or places.elements > _HELD:
         return Way.MEASURE
-    return Way.BOTH if places.versions is None else Way.HOLD
+    if versions is None or any(f.call is None and f.index not in versions for f in found):
+        return Way.BOTH  # in that turn a call measured its result itself
+    return Way.HOLD
 
 
 def _denoisers(seen: Trace) -> list[tuple[int, int]]:

@@ -36,29 +36,30 @@ NAMES = ("start_state", "step_input/1", "step_input/2", "final_output")
 class Loop:
     """An optimisation over three steps; with hooks of its own it keeps the norms of its states."""
 
-    def __init__(self, written: Any = lambda turn: False) -> None:
+    def __init__(self, written: Any = lambda turn: False, steps: Any = lambda turn: 3) -> None:
         torch.manual_seed(0)
         self.net = nn.Sequential(nn.Linear(4, 4), nn.Tanh()).requires_grad_(False)
         self.z0 = torch.randn(2, 4, requires_grad=True)
-        self.written = written
+        self.written, self.steps = written, steps
         self.own: list[dict[str, float]] = []
 
     def turn(self, number: int, hooks: bool = False) -> None:
         Doubled.writes = self.written(number)
         states = [self.z0 * 2.0]
-        for _ in range(3):
+        for _ in range(self.steps(number)):
             # Both terms are given the very gradient of the sum.
             states.append(states[-1] + Doubled.apply(self.net(states[-1])))
         own: dict[str, float] = {}
-        for name, state in zip(NAMES, states if hooks else (), strict=False):
+        names = (*NAMES[: len(states) - 1], NAMES[-1])
+        for name, state in zip(names, states, strict=True) if hooks else ():
             state.register_hook(lambda grad, name=name: own.__setitem__(name, float(grad.norm())))
         self.z0.grad = None
         states[-1].square().mean().backward()
         self.own.append(own)
 
 
-def by_hand(written: Any = lambda turn: False) -> list[dict[str, float]]:
-    loop = Loop(written)
+def by_hand(*given: Any) -> list[dict[str, float]]:
+    loop = Loop(*given)
     for number in range(TURNS):
         loop.turn(number, hooks=True)
     return loop.own
@@ -79,8 +80,8 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[Way]:
     found: list[Way] = []
     original = stage_search._way
 
-    def noted(places: Any) -> Way:
-        found.append(original(places))
+    def noted(*given: Any) -> Way:
+        found.append(original(*given))
         return found[-1]
 
     monkeypatch.setattr(stage_search, "_way", noted)
@@ -105,6 +106,18 @@ def test_what_is_written_behind_a_held_gradient_is_not_told(ways: list[Way]) -> 
         missing = set(NAMES) - set(norms)
         assert bool(missing) == (number == late)
         assert norms == pytest.approx({**norms, **{n: expected[n] for n in set(NAMES) - missing}})
+
+
+@pytest.mark.parametrize("watch", [False, True])
+@pytest.mark.parametrize("every", [2, 3, 5])
+def test_turns_of_two_kinds_are_both_told(watch: bool, every: int) -> None:
+    def kinds(turn: int) -> int:
+        return 2 if turn % every else 3
+
+    told = told_by(Loop(steps=kinds), watch)
+    for norms, own in zip(told, by_hand(lambda turn: False, kinds), strict=True):
+        assert {name: norms[name] for name in own} == pytest.approx(own, rel=1e-6)
+        assert sum(name.startswith("denoised_output/") for name in norms) == len(own) - 1
 
 
 def test_where_every_turn_writes_them_each_is_measured_as_it_comes(ways: list[Way]) -> None:
