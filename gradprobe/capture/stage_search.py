@@ -143,13 +143,12 @@ class StageSearch:
 
         Gradients are held of the last passes only, however many are remembered.
         """
-        places = self._places
-        unwritten = self.hooks.over(found, None if places is None else places.versions)
-        if places is not None:
-            self._learn(places, found, unwritten)
-        # A call's own hook is needed no more where this search measures its result.
-        modules = None if places is None else places.modules
-        self.recorder.modules.spared = modules or _NONE
+        try:
+            self._over(found)
+        except Exception as fault:
+            # As above.
+            self.recorder.say(f"stages were not measured to the end: {fault!r}")
+            self.recorder.modules.spared = _NONE
         seen = StagesSeen(found)
         if len(self._last) == _UNMEASURED:
             waiting = self._last.popleft()()
@@ -157,6 +156,15 @@ class StageSearch:
                 waiting.measured()
         self._last.append(weakref.ref(seen))
         return seen
+
+    def _over(self, found: Sequence[Found]) -> None:
+        places = self._places
+        unwritten = self.hooks.over(found, None if places is None else places.versions)
+        if places is not None:
+            self._learn(places, found, unwritten)
+        # A call's own hook is needed no more where this search measures its result.
+        modules = None if places is None else places.modules
+        self.recorder.modules.spared = modules or _NONE
 
     def _learn(self, places: Places, found: Sequence[Found], unwritten: bool) -> None:
         """Learn from a turn for those that run like it."""

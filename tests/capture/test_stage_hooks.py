@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gradprobe import Probe
 from gradprobe.capture import stage_search
-from gradprobe.capture.stage_hooks import Way
+from gradprobe.capture.stage_hooks import StageHooks, Way
 from gradprobe.records.norms import PassNorms
 
 TURNS = 20
@@ -167,3 +167,18 @@ def test_a_long_loop_is_measured_to_its_end(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(stage_search, "_WALK", 100)
     told = told_by(Loop())
     assert all("step_input/2" in norms for norms in told)
+
+
+def test_a_fault_of_ours_costs_the_stages_and_not_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*given: Any) -> bool:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(StageHooks, "over", broken)
+    loop = Loop()
+    with Probe(watch=True) as probe:
+        for number in range(TURNS):
+            loop.turn(number)
+    assert loop.z0.grad is not None
+    assert any("not measured to the end" in sentence for sentence in probe.report().unseen)
