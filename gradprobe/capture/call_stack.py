@@ -40,12 +40,14 @@ class CallStack:
 
     __slots__ = (
         "_activations",
+        "_chain",
         "_folders",
         "_in_modules",
         "_library",
         "_resumed",
         "_running",
         "_site_packages",
+        "_where",
         "callers",
         "codes",
         "on_entry",
@@ -76,6 +78,9 @@ class CallStack:
         self._running: list[tuple[tuple[int, int], int]] = []
         self._resumed: dict[tuple[int, int], int] = {}
         self._activations = 0
+        # All that was seen of that stack, innermost first, and what it came to.
+        self._chain: list[int] = []
+        self._where = Where(())
         # Told once of each code object of user code, while a call of it runs.
         self.on_new_code: Callable[[FrameType], None] | None = None
         # Told of each op at a place where a function begins its work, if it was called by user code
@@ -211,6 +216,17 @@ class CallStack:
 
         `frame` is the innermost that runs: what lay deeper in the stack before it has returned.
         """
+        chain: list[int] = []
+        one = frame
+        while one is not None:
+            chain += (id(one), id(one.f_code), one.f_lasti)
+            one = one.f_back
+        if chain != self._chain:
+            self._where = self._looked(frame)
+            self._chain = chain
+        return self._where
+
+    def _looked(self, frame: FrameType | None) -> Where:
         running: list[tuple[FrameType, int, int]] = []
         while frame is not None:
             known = self._known(frame)

@@ -33,6 +33,18 @@ NoSubclasses: Any = torch._C.DisableTorchFunctionSubclass
 _NoFunctions: Any = torch._C.DisableTorchFunction
 # Whether a tensor belongs to a running `torch.func` transform (grad, vmap, jacrev).
 in_transform: Callable[[Any], bool] = torch._C._functorch.is_functorch_wrapped_tensor
+_innermost_transform: Callable[[], Any] = torch._C._functorch.peek_interpreter_stack
+_tracing_state: Callable[[], Any] = torch._C._get_tracing_state
+
+
+_STRIDED = torch.strided
+
+# Torch's stack of function modes; its Python functions of these names are each a call more.
+_stack_size: Callable[[], int] = torch._C._len_torch_function_stack
+_mode_at: Callable[[int], TorchFunctionMode] = torch._C._get_function_stack_at
+_pop_mode: Callable[[], TorchFunctionMode] = torch._C._pop_torch_function_stack
+_push_mode: Callable[[TorchFunctionMode], None] = torch._C._push_on_torch_function_stack
+_dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 
 
 class aside:
@@ -44,7 +56,7 @@ class aside:
         self._functions: Any = _NoFunctions()
         self._functions.__enter__()
         self._dispatch: Any = None
-        if torch._C._len_torch_dispatch_stack():
+        if _dispatch_modes():
             self._dispatch = _disable_current_modes()
             self._dispatch.__enter__()
 
@@ -61,13 +73,13 @@ def has_numbers(tensor: Tensor) -> bool:
     `torch.jit.trace` or a CUDA graph records what is done.
     """
     return (
-        torch._C._get_tracing_state() is None
-        and tensor.layout is torch.strided
+        _tracing_state() is None
+        and tensor.layout is _STRIDED
         and not tensor.is_meta
-        and type(tensor).__torch_dispatch__ is Tensor.__torch_dispatch__
+        and (type(tensor) is Tensor or type(tensor).__torch_dispatch__ is Tensor.__torch_dispatch__)
         and not tensor.is_nested
         and not in_transform(tensor)
-        and torch._C._functorch.peek_interpreter_stack() is None
+        and _innermost_transform() is None
         and not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())
         # An emptied storage, as sharded parameters have it.
         and tensor.untyped_storage().size() > 0
@@ -218,9 +230,10 @@ def other_modes() -> int:
 
 def off_stack(mode: TorchFunctionMode) -> bool:
     """Take a function mode off torch's stack if it is the innermost; whether that was so."""
-    innermost = _overrides._get_current_function_mode() is mode
+    size = _stack_size()
+    innermost = size > 0 and _mode_at(size - 1) is mode
     if innermost:
-        _overrides._pop_mode()
+        _pop_mode()
     return innermost
 
 
@@ -238,7 +251,7 @@ def take_out(mode: TorchFunctionMode) -> None:
 
 def on_stack(mode: TorchFunctionMode) -> None:
     """Put a function mode on torch's stack, innermost."""
-    _overrides._push_mode(mode)
+    _push_mode(mode)
 
 
 def forget_keywords(handle: Any) -> None:
