@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import get_ident
 from types import FrameType
 from typing import Any
 
@@ -87,14 +87,14 @@ class ModuleWatch:
         self.depth = 0
         self.calls: list[WatchedCall] = []
         self._open: list[WatchedCall | None] = []
-        self._numbers: weakref.WeakKeyDictionary[Module, int] = weakref.WeakKeyDictionary()
+        self._numbers: dict[int, tuple[weakref.ref[Module], int]] = {}  # by the module's id
         self._times: list[int] = []  # by module number, how often it was called
         self._hold: set[int] = set()  # numbers of modules in which a leaf was used that none gave
         self._most: dict[int, tuple[int, str]] = {}  # by depth, of the one called most, its class
         self._hooks = CallHooks(self.entering, self.left)
         self._on_parameters: Any = None
         self._on_nodes: list[tuple[int, Any]] = []
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
 
     def install(self) -> None:
         self._hooks.install()
@@ -116,19 +116,21 @@ class ModuleWatch:
             for call in self.calls
             if not (first <= call.from_op < last and 0 <= call.to_op <= last)
         ]
+        down = last - first
         for call in self.calls:
-            call.from_op = shift.op(call.from_op)
+            if call.from_op >= first:  # and so behind `last`: the others are gone
+                call.from_op = max(call.from_op - down, first)
             if call.to_op > first:
-                call.to_op = shift.op(call.to_op)
+                call.to_op = max(call.to_op - down, first)
                 call.inputs = shift.values(call.inputs)
                 call.outputs = shift.values(call.outputs)
 
     def registered(self, module: Module, name: str, parameter: Any) -> None:
-        if threading.get_ident() == self.thread:
+        if get_ident() == self.thread:
             self.leaves.registered(parameter)
 
     def entering(self, module: Module, args: Any) -> None:
-        if threading.get_ident() != self.thread:
+        if get_ident() != self.thread:
             return  # torch's hooks are for all threads, and the records are of one
         if self.closed is not None and self.closed.module is not None:
             self.closed.entered(module)
@@ -144,12 +146,8 @@ class ModuleWatch:
         shallow = self.depth <= _DEEPEST and self._matters()
         if len(self.calls) < _MOST and (shallow or self._is_named(module, frame)):
             journal = self.mode.journal
-            number = self._numbers.get(module)
-            if number is None:
-                number = self._numbers[module] = len(self._times)
-                self._times.append(0)
-            self._times[number] += 1
-            times = self._times[number]
+            number = self._number(module)
+            times = self._times[number] = self._times[number] + 1
             if times > 1 and times > self._most.get(self.depth, (1, ""))[0]:
                 self._most[self.depth] = times, type(module).__name__
             call = WatchedCall(
@@ -163,12 +161,24 @@ class ModuleWatch:
             self.calls.append(call)
             meant = self.denoiser is None or self._is_named(module, frame)
             holds = number in self._hold
-            if self.closed is not None and self._times[number] > 1 and meant and not holds:
+            if self.closed is not None and times > 1 and meant and not holds:
                 call.closed = True
                 self.closed.close(module)
                 self._hooks.alone(module)
         self._open.append(call)
         self.depth += 1
+
+    def _number(self, module: Module) -> int:
+        known = self._numbers.get(id(module))
+        if known is None or known[0]() is not module:
+            ref = weakref.ref(module, self._gone(id(module)))
+            known = self._numbers[id(module)] = ref, len(self._times)
+            self._times.append(0)
+        return known[1]
+
+    def _gone(self, key: int) -> Callable[[Any], Any]:
+        numbers = self._numbers
+        return lambda _: numbers.pop(key, None)
 
     def busiest(self) -> tuple[int, str]:
         """The outermost module that is called again and again: how often, and its class."""
@@ -205,7 +215,7 @@ class ModuleWatch:
         return any(not leaves[value].in_module for value in used.intersection(leaves))
 
     def left(self, module: Module, args: Any, *rest: Any) -> None:
-        if threading.get_ident() != self.thread:
+        if get_ident() != self.thread:
             return
         closed = self.closed
         returned = len(rest) == 2
@@ -237,7 +247,7 @@ class ModuleWatch:
         self.mode.collect(args, inputs, call.place)
         self.mode.collect(kwargs.values(), inputs, call.place)
         call.inputs = tuple(inputs)
-        outputs = list(_tensors(output))
+        outputs = [output] if type(output) is Tensor else list(_tensors(output))
         if call.closed and self.closed is not None:
             call.outputs = self.closed.recorded(f"{call.name}.forward", call.place, inputs, outputs)
             call.to_op = len(journal.head)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gradprobe.capture.function_mode import SeeingMode
-from gradprobe.capture.torch_internals import has_history, node_counter
+from gradprobe.capture.torch_internals import has_history, is_grad_enabled, node_counter
 from gradprobe.records.op import GRAD_OFF, INFERENCE
 from gradprobe.records.tensor import CONNECTED, DERIVED, REQUIRES_GRAD
 
@@ -37,7 +37,7 @@ def as_one_op(
         made.append(value)
     if made:
         circumstances = region = 0
-        if not torch.is_grad_enabled():
+        if not is_grad_enabled():
             circumstances = GRAD_OFF | (INFERENCE if torch.is_inference_mode_enabled() else 0)
             region = mode.grad_mode.region
         callee = journal.unseen(name)

@@ -60,7 +60,10 @@ class Shift:
         return self.twin(value)
 
     def values(self, values: Iterable[int]) -> tuple[int, ...]:
-        return tuple(self.value(value) for value in values)
+        """All of them, as `value` gives each; written out, as it is asked of each call's."""
+        first, last, twin = self.first.value, self.last.value, self.twin
+        down = last - first
+        return tuple([v if v < first else v - down if v >= last else twin(v) for v in values])
 
     def raised(self, op: RaisedOp) -> RaisedOp:
         return replace(

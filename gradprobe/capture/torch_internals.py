@@ -86,6 +86,20 @@ def has_numbers(tensor: Tensor) -> bool:
     )
 
 
+def has_number(tensor: Tensor) -> bool:
+    """As `has_numbers`, of a single element of torch's own class on the CPU; in fewer questions."""
+    return (
+        type(tensor) is Tensor
+        and not tensor.ndim
+        and tensor.is_cpu
+        and tensor.layout is _STRIDED
+        and _tracing_state() is None
+        and not in_transform(tensor)
+        and _innermost_transform() is None
+        and tensor.untyped_storage().size() > 0
+    )
+
+
 def at_hand(tensor: Tensor) -> bool:
     """Whether reading an element waits for no device: asked wherever a number is read at once."""
     return bool(tensor.is_cpu)

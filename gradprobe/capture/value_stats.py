@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gradprobe.capture import torch_internals
 from gradprobe.capture.copied import Copied
-from gradprobe.capture.torch_internals import aside, has_numbers
+from gradprobe.capture.torch_internals import aside, has_number, has_numbers
 from gradprobe.records.report import ValueStats
 
 # A noise level: a number, or the one element that another device holds.
@@ -150,6 +150,9 @@ def as_number(value: object) -> Number | None:
 
 def first_of(x: Tensor) -> Number | None:
     """A tensor's noise level; for who is `aside` already."""
+    if has_number(x):
+        number = x.item()  # which tells the kind by less than all that is asked below
+        return float(number) if type(number) is float or type(number) is int else None
     if not has_numbers(x) or x.dtype is torch.bool or x.dtype.is_complex:
         return None
     batch = x.shape[0] if x.ndim else 1
