@@ -7,7 +7,7 @@ each iteration has its twin beside it, and the two keep their own state and thei
 from __future__ import annotations
 
 import multiprocessing as mp
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -35,10 +35,14 @@ class Turns:
         """Of all iterations together, the first ones too, where watching learns the loop."""
         return sum(self.watched) / sum(self.plain)
 
-    @property
-    def middle(self) -> float:
-        """The median over the iterations of each one's time to its twin's."""
-        return median(w / p for w, p in zip(self.watched, self.plain, strict=True))
+
+def middle(pairs: Sequence[Turns]) -> float:
+    """The median over all iterations of each one's time to its twin's."""
+    return median(
+        watched / plain
+        for turns in pairs
+        for watched, plain in zip(turns.watched, turns.plain, strict=True)
+    )
 
 
 def take_turns(size: Size, iterations: int, threads: int, told: Callable[[], None]) -> Turns:

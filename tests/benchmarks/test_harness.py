@@ -15,7 +15,7 @@ from benchmarks import watching
 from benchmarks.interleave import Timings, interleave
 from benchmarks.memory import kept_bytes
 from benchmarks.results import Row
-from benchmarks.turns import Turns
+from benchmarks.turns import Turns, middle
 from benchmarks.workloads import FULL, SMALL, chain_of_tiny_ops, euler_over_unet
 
 
@@ -131,7 +131,11 @@ def test_watching_is_measured_beside_a_plain_loop() -> None:
 def test_turns_are_told_as_ratios() -> None:
     turns = Turns((1.0, 2.0, 1.0), (2.0, 2.0, 1.1), (5, 6, 7))
     assert turns.ratio == pytest.approx(5.1 / 4.0)
-    assert turns.middle == pytest.approx(1.1)
-    told = {row.what: row for row in watching.rows(turns)}
+    other = Turns((1.0, 1.0, 1.0), (1.0, 1.0, 1.2), (5, 6, 9))
+    assert middle([turns]) == pytest.approx(1.1)
+    assert middle([turns, other]) == pytest.approx(1.05)
+    told = {row.what: row for row in watching.rows([turns, other])}
+    assert told["all iterations, watched, of plain"].value == pytest.approx(8.3 / 7.0)
     assert told["all iterations, watched, of plain"].holds is False
-    assert told["records at the end"].value == pytest.approx(0.007)
+    assert told["  of pair 2"].value == pytest.approx(3.2 / 3.0)
+    assert told["records at the end"].value == pytest.approx(0.009)
