@@ -111,19 +111,19 @@ class ModuleWatch:
         """A call that is still open goes on."""
         self._on_nodes[:] = without(self._on_nodes, shift)
         first, last = shift.first.op, shift.last.op
-        self.calls[:] = [
-            call
-            for call in self.calls
-            if not (first <= call.from_op < last and 0 <= call.to_op <= last)
-        ]
         down = last - first
+        kept = []
         for call in self.calls:
-            if call.from_op >= first:  # and so behind `last`: the others are gone
+            if call.from_op >= first:
+                if call.from_op < last and 0 <= call.to_op <= last:
+                    continue
                 call.from_op = max(call.from_op - down, first)
             if call.to_op > first:
                 call.to_op = max(call.to_op - down, first)
                 call.inputs = shift.values(call.inputs)
                 call.outputs = shift.values(call.outputs)
+            kept.append(call)
+        self.calls[:] = kept
 
     def registered(self, module: Module, name: str, parameter: Any) -> None:
         if get_ident() == self.thread:

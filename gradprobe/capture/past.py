@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from gradprobe.records.report import GradStats
@@ -47,7 +47,16 @@ class Past:
         self._index.append(passed.index)
         for grad in passed.reached.values():
             if grad is not None:
-                self._numbers.extend(astuple(grad))
+                self._numbers.extend(
+                    (
+                        grad.norm,
+                        grad.abs_mean,
+                        grad.abs_max,
+                        grad.abs_min,
+                        grad.zero_fraction,
+                        grad.nonfinite,
+                    )
+                )
 
     def __iter__(self) -> Iterator[Seen]:
         kinds = list(self._kinds)

@@ -204,6 +204,10 @@ class Returned:
 
     def forget_exits(self, shift: Shift) -> None:
         """What left in a forgotten stretch left at the same line in one that is kept."""
+        self.odd[:] = [shift.op(op) for op in self.odd if not shift.gone(op)]
+        if not self.exits:  # so of most loops, and all below is about exits
+            self.exits_now = {}
+            return
         numbers, young = self._renumber(shift)
         self.reentries[:] = [
             replace(r, exit=numbers[r.exit], op=shift.op(r.op), value=shift.value(r.value))
@@ -221,7 +225,6 @@ class Returned:
         ]
         lent = [(a, b, numbers[exit]) for a, b, exit in self._capsules if exit in numbers]
         self._capsules = deque(lent, maxlen=_MOST)
-        self.odd[:] = [shift.op(op) for op in self.odd if not shift.gone(op)]
         self.exports.forget(numbers)
         self.exits_now = numbers
 
