@@ -1,13 +1,15 @@
 """Two processes that take turns, iteration by iteration: a loop alone, and the same loop watched.
 
 A loop of minutes cannot be timed round against round, as the machine is another one by then. Here
-each iteration has its twin beside it, and the two keep their own state and their own caches.
+each iteration has its twin beside it, and the two keep their own state and their own caches. Two
+processes that run the same differ by up to two percent all the same, by where their memory lies:
+so half-way they change places.
 """
 
 from __future__ import annotations
 
 import multiprocessing as mp
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -24,7 +26,10 @@ _WARM = 3  # iterations before the first one counts, of the plain loop and of th
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """Seconds of each iteration, plain and watched; bytes of records after it."""
+    """Seconds of each iteration, plain and watched; bytes of records after it.
+
+    Of the first half, then of the second, in which the processes have changed places.
+    """
 
     plain: tuple[float, ...]
     watched: tuple[float, ...]
@@ -35,56 +40,63 @@ class Turns:
         """Of all iterations together, the first ones too, where watching learns the loop."""
         return sum(self.watched) / sum(self.plain)
 
+    @property
+    def middle(self) -> float:
+        """The median over the iterations of each one's time to its twin's."""
+        return median(w / p for w, p in zip(self.watched, self.plain, strict=True))
 
-def middle(pairs: Sequence[Turns]) -> float:
-    """The median over all iterations of each one's time to its twin's."""
-    return median(
-        watched / plain
-        for turns in pairs
-        for watched, plain in zip(turns.watched, turns.plain, strict=True)
-    )
+    @property
+    def halves(self) -> tuple[Turns, Turns]:
+        """What either half says for itself."""
+        n = len(self.plain) // 2
+        first = Turns(self.plain[:n], self.watched[:n], self.record_bytes[:n])
+        return first, Turns(self.plain[n:], self.watched[n:], self.record_bytes[n:])
 
 
 def take_turns(size: Size, iterations: int, threads: int, told: Callable[[], None]) -> Turns:
-    """Run so many iterations of each; `told` is called after each pair."""
+    """Run so many iterations of each, twice; `told` is called after each pair."""
     context = mp.get_context("spawn")
     ends: list[Connection] = []
     processes = []
-    for watch in (False, True):
+    for watches_first in (False, True):
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, size, threads, watch), daemon=True)
+        asked = (theirs, size, threads, watches_first)
+        process = context.Process(target=_serve, args=asked, daemon=True)
         process.start()
         ends.append(ours)
         processes.append(process)
     seconds: tuple[list[float], list[float]] = ([], [])
     bytes_after: list[int] = []
-    for ready in ends:
-        ready.recv()
-    for number in range(iterations):
-        for arm in (0, 1) if number % 2 else (1, 0):  # each goes first as often
-            ends[arm].send(True)
-            taken, held = ends[arm].recv()
-            seconds[arm].append(taken)
-            if arm:
-                bytes_after.append(held)
-        told()
-    for end, process in zip(ends, processes, strict=True):
-        end.send(False)
+    for half in (ends, ends[::-1]):  # the plain one is first
+        for ready in half:
+            ready.recv()
+        for number in range(iterations):
+            for arm in (0, 1) if number % 2 else (1, 0):  # each goes first as often
+                half[arm].send(True)
+                taken, held = half[arm].recv()
+                seconds[arm].append(taken)
+                if arm:
+                    bytes_after.append(held)
+            told()
+        for end in half:
+            end.send(False)
+    for process in processes:
         process.join()
     return Turns(tuple(seconds[0]), tuple(seconds[1]), tuple(bytes_after))
 
 
-def _serve(end: Connection, size: Size, threads: int, watch: bool) -> None:
+def _serve(end: Connection, size: Size, threads: int, watches_first: bool) -> None:
     """Run one iteration whenever asked; answer its seconds, and the bytes of records."""
     torch.set_num_threads(threads)
     once, _ = euler_over_unet(size)
-    for _ in range(_WARM):
-        once()
-    probe = Probe(watch=True) if watch else None
-    with probe if probe is not None else nullcontext():
-        end.send(None)
-        while end.recv():
-            began = perf_counter()
+    for watches in (watches_first, not watches_first):
+        for _ in range(_WARM):
             once()
-            taken = perf_counter() - began
-            end.send((taken, 0 if probe is None else probe._recorder.record_bytes))
+        probe = Probe(watch=True) if watches else None
+        with probe if probe is not None else nullcontext():
+            end.send(None)
+            while end.recv():
+                began = perf_counter()
+                once()
+                taken = perf_counter() - began
+                end.send((taken, 0 if probe is None else probe._recorder.record_bytes))

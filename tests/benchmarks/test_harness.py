@@ -15,7 +15,7 @@ from benchmarks import watching
 from benchmarks.interleave import Timings, interleave
 from benchmarks.memory import kept_bytes
 from benchmarks.results import Row
-from benchmarks.turns import Turns, middle
+from benchmarks.turns import Turns, take_turns
 from benchmarks.workloads import FULL, SMALL, chain_of_tiny_ops, euler_over_unet
 
 
@@ -129,13 +129,18 @@ def test_watching_is_measured_beside_a_plain_loop() -> None:
 
 
 def test_turns_are_told_as_ratios() -> None:
-    turns = Turns((1.0, 2.0, 1.0), (2.0, 2.0, 1.1), (5, 6, 7))
-    assert turns.ratio == pytest.approx(5.1 / 4.0)
-    other = Turns((1.0, 1.0, 1.0), (1.0, 1.0, 1.2), (5, 6, 9))
-    assert middle([turns]) == pytest.approx(1.1)
-    assert middle([turns, other]) == pytest.approx(1.05)
-    told = {row.what: row for row in watching.rows([turns, other])}
-    assert told["all iterations, watched, of plain"].value == pytest.approx(8.3 / 7.0)
+    turns = Turns((1.0, 2.0, 1.0, 1.0), (2.0, 2.0, 1.1, 0.9), (5, 6, 7, 8))
+    assert turns.ratio == pytest.approx(6.0 / 5.0)
+    assert turns.middle == pytest.approx(1.05)
+    told = {row.what: row for row in watching.rows(turns)}
     assert told["all iterations, watched, of plain"].holds is False
-    assert told["  of pair 2"].value == pytest.approx(3.2 / 3.0)
-    assert told["records at the end"].value == pytest.approx(0.009)
+    assert told["  before the processes changed places"].value == pytest.approx(4.0 / 3.0)
+    assert told["  after it"].value == pytest.approx(1.0)
+    assert told["records at the end"].value == pytest.approx(0.008)
+
+
+def test_each_process_runs_the_loop_in_both_ways() -> None:
+    told: list[None] = []
+    turns = take_turns(SMALL, 3, 1, lambda: told.append(None))
+    assert len(told) == len(turns.plain) == len(turns.watched) == len(turns.record_bytes) == 6
+    assert turns.record_bytes[3] < turns.record_bytes[2]  # another probe, with fewer iterations
