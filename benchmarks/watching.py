@@ -28,7 +28,8 @@ def main(iterations: int, threads: int, side: int, steps: int, small: bool) -> N
     iterations = 10 if small else iterations
     console = Console(width=None if Console().is_terminal else 80, highlight=False)
     console.print(
-        f"benchmark UNet, {size.steps} steps of {size.side}x{size.side}, twice {iterations} iterations"
+        f"benchmark UNet, {size.steps} steps of {size.side}x{size.side}, "
+        f"twice {iterations} iterations"
     )
     show(rows(_measured(size, iterations, threads)), console)
 
