@@ -16,6 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
+from gradprobe.capture.graph_path import GraphPath
 from gradprobe.capture.torch_internals import sequence_number
 
 BOUND = 16_000
@@ -64,44 +65,54 @@ class GraphWalk:
         roots: Sequence[Tensor],
         numbers: Collection[int],
         inside: Sequence[tuple[int, int]],
+        origin: dict[int, tuple[int, int]],
     ) -> list[tuple[int, Any]]:
         """The nodes below `roots` that were made as these numbers, each with its number.
 
         From the newest to the oldest, and first past the stretches `[from, to)` of numbers that
         `inside` gives: a denoiser's own nodes are many, and are gone through only if a number is
-        still missing.
+        still missing. `origin` is told from where each node was reached; see `graph_path`.
         """
         heap: list[tuple[bool, int, int, Any]] = []
-        seen: set[int] = set()
         missing = set(numbers)
         found: list[tuple[int, Any]] = []
         starts = [first for first, _ in inside]
 
-        def enter(node: Any) -> None:
+        def enter(node: Any, before: int, edge: int) -> None:
             number = sequence_number(node)
-            if number in seen or number > _ACCUMULATES:
+            if number in origin or number > _ACCUMULATES:
                 return
-            seen.add(number)
+            origin[number] = before, edge
             position = bisect_right(starts, number) - 1
             deep = position >= 0 and number < inside[position][1]
-            heappush(heap, (deep and number not in missing, -number, len(seen), node))
+            heappush(heap, (deep and number not in missing, -number, len(origin), node))
 
-        for tensor in roots:
+        for place, tensor in enumerate(roots):
             if tensor.grad_fn is not None:
-                enter(tensor.grad_fn)
+                enter(tensor.grad_fn, -1, place)
         while heap and missing:
             if self.left <= 0:
                 self.cut_off = True
                 break
             self.left -= 1
-            _, number, _, node = heappop(heap)
-            if -number in missing:
-                missing.discard(-number)
-                found.append((-number, node))
-            for following, _ in node.next_functions:
+            _, below, _, node = heappop(heap)
+            number = -below
+            if number in missing:
+                missing.discard(number)
+                found.append((number, node))
+            for edge, (following, _) in enumerate(node.next_functions):
                 if following is not None:
-                    enter(following)
+                    enter(following, number, edge)
         return found
+
+    def follow(
+        self, roots: Sequence[Tensor], path: GraphPath, base: int
+    ) -> list[tuple[int, Any]] | None:
+        """What `find` found in a graph that was built alike; None where it has to be asked."""
+        if self.left <= len(path.steps):
+            return None
+        self.left -= len(path.steps)
+        return path.follow(roots, base)
 
 
 _ACCUMULATES = 1 << 62  # nodes of leaves are numbered past all others

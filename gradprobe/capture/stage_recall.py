@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
+from gradprobe.capture.graph_path import GraphPath
 from gradprobe.capture.shift import START, Point
 from gradprobe.capture.torch_internals import node_counter
 from gradprobe.records.norms import StageKey
@@ -46,6 +47,8 @@ class Places:
     begin: Point = START
     # Nodes and edges of the whole graph; None until they were counted.
     size: tuple[int, int] | None = None
+    # To the nodes that were hooked last.
+    path: GraphPath | None = None
     # Modules whose results are all among what is sought; None before a turn like this one.
     modules: frozenset[int] | None = None
     # By position in `sought`: how often a held gradient's memory was written before it came by,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from gradprobe.capture.glimpse import glimpse
+from gradprobe.capture.graph_path import path_to
 from gradprobe.capture.graph_walk import GraphWalk
 from gradprobe.capture.module_watch import WatchedCall
 from gradprobe.capture.recorder import Recorder
@@ -90,16 +91,32 @@ class StageSearch:
             found.append(one)
             if one.call is None:
                 by_number.setdefault(numbers[sought.op + first.op] - 1, []).append(one)
-        inside = [(a + first.op - 1, b + first.op - 1) for a, b in places.inside]
-        stretches = [(numbers[a] if a >= 0 else 0, numbers[b]) for a, b in inside]
         handles = []
         if by_number:
             way = _way(places, found)
             if way is Way.BOTH:
                 places.versions = None
-            for number, node in self.walk.find(roots, by_number, stretches):
+            for number, node in self._nodes(roots, by_number, places):
                 handles += [self.hooks.put(one, node, way) for one in by_number[number]]
         return handles, found
+
+    def _nodes(
+        self, roots: Sequence[Tensor], wanted: Collection[int], places: Places
+    ) -> list[tuple[int, Any]]:
+        """The nodes of these numbers, each with its number: where they were in a turn like this."""
+        numbers, first = self.recorder.journal.sequence, places.begin.op
+        base, path = numbers[first], places.path
+        if path is not None and {base + end for _, end in path.ends} == set(wanted):
+            found = self.walk.follow(roots, path, base)
+            if found is not None:
+                return found
+        inside = [(a + first - 1, b + first - 1) for a, b in places.inside]
+        stretches = [(numbers[a] if a >= 0 else 0, numbers[b]) for a, b in inside]
+        origin: dict[int, tuple[int, int]] = {}
+        found = self.walk.find(roots, wanted, stretches, origin)
+        if len(found) == len(wanted):
+            places.path = path_to(wanted, origin, base)
+        return found
 
     def _refused(self) -> tuple[list[Any], list[Found]]:
         self.recorder.say("stages that nobody marked were measured in the first passes only")
