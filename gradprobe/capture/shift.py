@@ -85,9 +85,13 @@ class Forgetful(Protocol):
 
 def without(handles: Iterable[tuple[int, Any]], shift: Shift) -> list[tuple[int, Any]]:
     """The handles of hooks, each with the op at which it was made: those of the stretch removed."""
+    first = shift.first.op
     kept = []
-    for op, handle in handles:
-        if shift.gone(op):
+    for entry in handles:
+        op, handle = entry
+        if op < first:
+            kept.append(entry)
+        elif shift.gone(op):
             handle.remove()
         else:
             kept.append((shift.op(op), handle))
