@@ -99,6 +99,18 @@ def test_it_opens_after_something_new_and_closes_after_the_next() -> None:
     assert modules.closed is closed
 
 
+def test_what_a_look_inside_shows_is_no_reason_for_another() -> None:
+    closed = SimpleNamespace(module=None)
+    modules: Any = SimpleNamespace(closed=closed)
+    opening = Opening(modules)
+    told = []
+    for new in (True, True, False, True, False):  # the fourth is the one that was looked into
+        opening.turned(new)
+        told.append(modules.closed is closed)
+    assert told == [True, False, True, True, True]
+    assert opening.looked_into == 1
+
+
 def test_values_are_left_out_while_nothing_is_new_and_that_is_said() -> None:
     def valued(iterations: int) -> tuple[list[bool], bool]:
         with Probe(watch=True, leaves=["z0"]) as probe:
