@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,7 +34,12 @@ NoSubclasses: Any = torch._C.DisableTorchFunctionSubclass
 _NoFunctions: Any = torch._C.DisableTorchFunction
 # Whether a tensor belongs to a running `torch.func` transform (grad, vmap, jacrev).
 in_transform: Callable[[Any], bool] = torch._C._functorch.is_functorch_wrapped_tensor
-_innermost_transform: Callable[[], Any] = torch._C._functorch.peek_interpreter_stack
+# Whether one runs now, told by the dispatch key that is on while any does: to ask for the stack of
+# transforms makes torch keep one, which from then on is copied for each node of every backward.
+_transforms: Callable[[], bool] = partial(
+    torch._C._dispatch_tls_is_dispatch_key_included,
+    torch._C.DispatchKey.FuncTorchDynamicLayerFrontMode,
+)
 _tracing_state: Callable[[], Any] = torch._C._get_tracing_state
 
 
@@ -79,7 +85,7 @@ def has_numbers(tensor: Tensor) -> bool:
         and (type(tensor) is Tensor or type(tensor).__torch_dispatch__ is Tensor.__torch_dispatch__)
         and not tensor.is_nested
         and not in_transform(tensor)
-        and _innermost_transform() is None
+        and not _transforms()
         and not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())
         # An emptied storage, as sharded parameters have it.
         and tensor.untyped_storage().size() > 0
@@ -95,7 +101,7 @@ def has_number(tensor: Tensor) -> bool:
         and tensor.layout is _STRIDED
         and _tracing_state() is None
         and not in_transform(tensor)
-        and _innermost_transform() is None
+        and not _transforms()
         and tensor.untyped_storage().size() > 0
     )
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 import gradprobe
 from gradprobe.capture.gradient_stats import as_stats, statistics
+from gradprobe.capture.torch_internals import has_number, has_numbers
 from gradprobe.records.report import GradStats
 from tests.traced import trace
 
@@ -218,3 +219,17 @@ def test_second_order_gradients_are_followed(tmp_path: Path) -> None:
     assert run.report.verdict == "flows"
     assert run.flow("z0").reaches
     assert run.report.findings == ()
+
+
+def test_numbers_are_not_computed_inside_of_a_transform() -> None:
+    asked: list[bool] = []
+
+    def loss(x: Tensor) -> Tensor:
+        asked.append(has_numbers(torch.ones(2)) or has_number(torch.ones(())))
+        return x.square().sum()
+
+    torch.func.grad(loss)(torch.ones(3))
+    torch.vmap(loss)(torch.ones(2, 3))
+    assert asked == [False, False]
+    assert has_numbers(torch.ones(2))
+    assert has_number(torch.ones(()))

@@ -53,9 +53,7 @@ def test_in_a_graph_built_alike_it_leads_to_the_same_nodes(make: Callable[[], Ma
     loss, states = make()
     found = GraphWalk().follow([loss], path, base)
     assert found is not None
-    assert {n: node for n, node in found} == {
-        sequence_number(state.grad_fn): state.grad_fn for state in states
-    }
+    assert dict(found) == {sequence_number(state.grad_fn): state.grad_fn for state in states}
 
 
 def test_in_a_graph_built_otherwise_it_leads_nowhere() -> None:
