@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import get_ident
@@ -86,7 +87,9 @@ class ModuleWatch:
         self.spared: frozenset[int] = frozenset()  # modules whose results others measure
         self.depth = 0
         self.calls: list[WatchedCall] = []
-        self._open: list[WatchedCall | None] = []
+        # A list that gets empty and grows again is each time moved to other memory, among what the
+        # program allocates meanwhile.
+        self._open: deque[WatchedCall | None] = deque()
         self._numbers: dict[int, tuple[weakref.ref[Module], int]] = {}  # by the module's id
         self._times: list[int] = []  # by module number, how often it was called
         self._hold: set[int] = set()  # numbers of modules in which a leaf was used that none gave

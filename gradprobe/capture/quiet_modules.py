@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,7 +30,8 @@ class QuietModules:
     def __init__(self, tap: LocalsTap) -> None:
         self.tap = tap
         self._thread = threading.get_ident()
-        self._open: list[tuple[int, int]] = []  # of each open call: `met` and `joined` before it
+        # Of each open call: `met` and `joined` before it.
+        self._open: deque[tuple[int, int]] = deque()
         self._inside = False  # a module that suspended the watch runs
         self._quiet: dict[int, tuple[weakref.ref[Module], int]] = {}
 

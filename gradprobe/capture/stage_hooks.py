@@ -1,10 +1,10 @@
 """Hooks on the nodes of stages for one pass: the gradients that come by, measured or held.
 
-Where turns run alike, gradients are only held, by a hook that runs no Python, and measured when
-somebody asks: of most turns of a loop nobody does. They are then what they were if nothing has
-written their memory since. Their version counters tell, which one turn before reads as they come
-by. (Held gradients have other versions than those that the engine may reuse: it adds to them no
-more in place.)
+Where turns run alike, gradients are only held, by a hook that runs no Python, and copied when the
+pass is over, to be measured when somebody asks: of most turns of a loop nobody does. They are then
+what they were if nothing has written their memory meanwhile. Their version counters tell, which one
+turn before reads as they come by. (Held gradients have other versions than those that the engine
+may reuse: it adds to them no more in place.)
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any
 
 from torch import Tensor
 
-from gradprobe.capture.gradient_stats import Awaited, as_stats, statistics
+from gradprobe.capture.gradient_stats import Awaited, as_stats, is_one_piece, statistics
 from gradprobe.capture.hook_chain import Held
 from gradprobe.capture.module_watch import WatchedCall
 from gradprobe.capture.recorder import Recorder
+from gradprobe.capture.shelf import Shelf
 from gradprobe.capture.shift import Shift
 from gradprobe.capture.stage_recall import Sought
-from gradprobe.capture.torch_internals import aside, at_hand, device_of, in_transform, version
+from gradprobe.capture.torch_internals import aside, device_of, in_transform, version
 from gradprobe.capture.value_stats import on_host
 from gradprobe.records.backward import Measured
 
@@ -50,7 +51,7 @@ class Found:
     version: int | None = None
     device: str | None = None
     held: Held | None = None
-    grad: Tensor | None = None  # that is still to be measured
+    grad: Tensor | None = None  # that is still to be measured; once the pass is over, its copy
 
 
 class StageHooks:
@@ -84,25 +85,33 @@ class StageHooks:
             found.version = version(grad)
             found.device = device_of(grad)
 
-    def over(self, every: Sequence[Found], versions: Mapping[int, int] | None) -> bool:
-        """The pass is over: take what calls measured, and what was held.
+    def over(
+        self, every: Sequence[Found], versions: Mapping[int, int] | None, shelf: Shelf
+    ) -> bool:
+        """The pass is over: take what calls measured, and what was held, copied to `shelf`.
 
         `versions` are by index those of the turn before, if this one only held gradients. Returns
         whether none was written since it came by; what was has no numbers.
         """
         passes = self.recorder.mode.passes
         unwritten = True
-        for found in every:
-            call = found.call
-            if call is not None and call.measured_in == passes:
-                found.grad_fn, found.device = call.grad_fn or "", call.device
-                found.numbers = call.measured
-            elif found.held:
-                unwritten = self._take(found, versions) and unwritten
+        with aside():
+            for found in every:
+                call = found.call
+                if call is not None and call.measured_in == passes:
+                    found.grad_fn, found.device = call.grad_fn or "", call.device
+                    found.numbers = call.measured
+                elif found.held:
+                    unwritten = self._take(found, versions) and unwritten
+            waiting = [found for found in every if found.grad is not None]
+            if waiting:
+                for found, copy in zip(waiting, shelf.put(_grads(waiting)), strict=True):
+                    found.grad = copy
         return unwritten
 
     def _take(self, found: Found, versions: Mapping[int, int] | None) -> bool:
-        grad = _its(found.sought, found.held.pop()) if found.held else None
+        grad = _its(found.sought, found.held[-1]) if found.held else None
+        found.held = None
         if grad is None:
             return True
         now = version(grad)
@@ -111,7 +120,7 @@ class StageHooks:
         found.version, found.device = now, device_of(grad)
         if now is None or now != versions.get(found.index):
             return False
-        if at_hand(grad):
+        if is_one_piece(grad):
             found.grad = grad
         else:
             found.numbers = statistics(grad)
@@ -142,7 +151,7 @@ class StagesSeen:
     def _measure(self) -> dict[int, Measured]:
         with aside():
             for found in self._every:
-                if found.grad is not None and version(found.grad) == found.version:
+                if found.grad is not None:
                     found.numbers = statistics(found.grad)
                 found.grad = None
         arrived = on_host(f.numbers for f in self._every if isinstance(f.numbers, Tensor))
@@ -156,6 +165,10 @@ class StagesSeen:
             for f in self._every
             if f.grad_fn
         }
+
+
+def _grads(every: Sequence[Found]) -> list[Tensor]:
+    return [found.grad for found in every if found.grad is not None]
 
 
 def _its(sought: Sought, gradients: Gradients) -> Tensor | None:

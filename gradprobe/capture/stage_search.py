@@ -18,6 +18,7 @@ from gradprobe.capture.graph_path import path_to
 from gradprobe.capture.graph_walk import GraphWalk
 from gradprobe.capture.module_watch import WatchedCall
 from gradprobe.capture.recorder import Recorder
+from gradprobe.capture.shelf import Shelf
 from gradprobe.capture.shift import Shift
 from gradprobe.capture.stage_hooks import Found, StageHooks, StagesSeen, Way
 from gradprobe.capture.stage_recall import Places, Recall, Sought
@@ -29,7 +30,7 @@ _MOST_OPS = 400_000  # that all looks of one run may go through together
 _WALK = 8_000  # nodes that the search visits in an iteration
 _NONE: frozenset[int] = frozenset()
 _HELD = 1 << 20  # elements of all gradients that are held in a pass
-_UNMEASURED = 3  # passes whose gradients may be held
+_UNMEASURED = 3  # passes of whose gradients there may be copies
 
 
 class StageSearch:
@@ -46,7 +47,8 @@ class StageSearch:
         self.hooks = StageHooks(recorder)
         self._seen = 0
         self._goes_on = False  # that pass goes through nodes of earlier turns too
-        self._last: deque[weakref.ref[StagesSeen]] = deque()
+        # What passes before saw, each with where its copies lie.
+        self._last: deque[tuple[weakref.ref[StagesSeen], Shelf]] = deque()
         self._places: Places | None = None  # of the pass that runs, where a turn like it was seen
 
     @property
@@ -158,25 +160,34 @@ class StageSearch:
     def seen(self, found: Sequence[Found]) -> StagesSeen:
         """What the hooks saw in the pass that is over.
 
-        Gradients are held of the last passes only, however many are remembered.
+        Copies are there of the last passes only, however many are remembered.
         """
+        shelf = Shelf()
         try:
-            self._over(found)
+            shelf = self._shelf()
+            self._over(found, shelf)
         except Exception as fault:
             # As above.
             self.recorder.say(f"stages were not measured to the end: {fault!r}")
             self.recorder.modules.spared = _NONE
         seen = StagesSeen(found)
-        if len(self._last) == _UNMEASURED:
-            waiting = self._last.popleft()()
-            if waiting is not None:
-                waiting.measured()
-        self._last.append(weakref.ref(seen))
+        self._last.append((weakref.ref(seen), shelf))
         return seen
 
-    def _over(self, found: Sequence[Found]) -> None:
+    def _shelf(self) -> Shelf:
+        """For the pass that is over: a new one, or that of a pass long ago, if it is measured."""
+        if len(self._last) < _UNMEASURED:
+            return Shelf()
+        before, shelf = self._last.popleft()
+        waiting = before()
+        if waiting is not None:
+            waiting.measured()
+        return shelf
+
+    def _over(self, found: Sequence[Found], shelf: Shelf) -> None:
         places = self._places
-        unwritten = self.hooks.over(found, None if places is None else places.versions)
+        versions = None if places is None else places.versions
+        unwritten = self.hooks.over(found, versions, shelf)
         if places is not None:
             self._learn(places, found, unwritten)
         # A call's own hook is needed no more where this search measures its result.
