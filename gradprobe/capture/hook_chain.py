@@ -80,14 +80,8 @@ def hook_of(hook: Any, registered: Registered | None) -> Hook:
     return Hook(code, str(getattr(hook, "__qualname__", "")), registered or Registered())
 
 
-class Held(list[Any]):
-    """What its `append`, as a hook that runs no Python, was called with."""
-
-
 def is_ours(hook: Any) -> bool:
     """Whether a hook is one by which the probe itself looks."""
-    if type(getattr(hook, "__self__", None)) is Held:
-        return True
     return str(getattr(hook, "__module__", "")).startswith("gradprobe.capture")
 
 

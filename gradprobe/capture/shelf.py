@@ -1,50 +1,54 @@
 """Memory for copies of a pass's gradients, which later passes use again.
 
-A gradient that is held keeps its memory from the program, whose next turn is laid out around it: of
-what it allocates less fits where the turn before had it, and new pages cost more than the copies.
+What is allocated while a graph is freed, and outlives it, lies in the way of what the program's
+next turn allocates: less of that fits where the turn before had it, and new pages cost more than
+copies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
+from math import prod
 
 import torch
 from torch import Tensor
 
-from gradprobe.capture.torch_internals import copy_all
+from gradprobe.capture.torch_internals import aside
 
-_ALIGNED = 64  # bytes, as torch's own allocator does
+_ALIGNED = 64  # bytes, as by torch's own allocator
+
+# Of each copy its shape and its element type.
+Layout = Sequence[tuple[tuple[int, ...], torch.dtype]]
 
 
 class Shelf:
-    """Holds the copies of one pass at a time."""
+    """Holds copies of one pass at a time, in one piece of memory; each has its place by number."""
 
-    __slots__ = ("_like", "_places")
+    __slots__ = ("_places", "layout")
 
-    def __init__(self) -> None:
-        self._like: list[tuple[torch.Size, torch.dtype]] = []
-        self._places: list[Tensor] = []
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        sizes = [prod(shape) * dtype.itemsize for shape, dtype in layout]
+        room = [-(-size // _ALIGNED) * _ALIGNED for size in sizes]
+        starts = accumulate(room, initial=0)
+        with aside():
+            memory = torch.empty(sum(room), dtype=torch.uint8, device="cpu")
+            self._places = [
+                memory[start : start + size].view(dtype).view(shape)
+                for start, size, (shape, dtype) in zip(starts, sizes, layout, strict=False)
+            ]
 
-    def put(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Copies of dense CPU tensors, good until the next call; for who is `aside`."""
-        like = [(t.shape, t.dtype) for t in tensors]
-        if like != self._like:
-            self._places = _places(tensors)
-            self._like = like
-        copy_all(self._places, [t.detach() if t.requires_grad else t for t in tensors])
-        return self._places
-
-
-def _places(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Room for the elements of each, in one piece of memory."""
-    ends = []
-    size = 0
-    for tensor in tensors:
-        size += -(-tensor.nbytes // _ALIGNED) * _ALIGNED
-        ends.append(size)
-    memory = torch.empty(size, dtype=torch.uint8, device="cpu")
-    starts = [0, *ends[:-1]]
-    return [
-        memory[start : start + t.nbytes].view(t.dtype).view(t.shape)
-        for start, t in zip(starts, tensors, strict=True)
-    ]
+    def copy(self, number: int, tensor: Tensor) -> Tensor | None:
+        """A copy, good until the next of its number; None of what is no plain tensor on the CPU."""
+        place: Tensor = self._places[number]
+        if (
+            type(tensor) is not Tensor
+            or not tensor.is_cpu
+            or tensor.layout is not torch.strided
+            or tensor.dtype is not place.dtype
+        ):
+            return None
+        with aside():
+            place.copy_(tensor.detach() if tensor.requires_grad else tensor)
+        return place

@@ -1,41 +1,28 @@
-"""Hooks on the nodes of stages for one pass: the gradients that come by, measured or held.
+"""Hooks on the nodes of stages for one pass: the gradients that come by, measured or copied.
 
-Where turns run alike, gradients are only held, by a hook that runs no Python, and copied when the
-pass is over, to be measured when somebody asks: of most turns of a loop nobody does. They are then
-what they were if nothing has written their memory meanwhile. Their version counters tell, which one
-turn before reads as they come by. (Held gradients have other versions than those that the engine
-may reuse: it adds to them no more in place.)
+Where turns run alike, small gradients are only copied, and measured when somebody asks: of most
+turns of a loop nobody does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from torch import Tensor
 
-from gradprobe.capture.gradient_stats import Awaited, as_stats, is_one_piece, statistics
-from gradprobe.capture.hook_chain import Held
+from gradprobe.capture.gradient_stats import Awaited, as_stats, statistics
 from gradprobe.capture.module_watch import WatchedCall
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.shelf import Shelf
 from gradprobe.capture.shift import Shift
 from gradprobe.capture.stage_recall import Sought
-from gradprobe.capture.torch_internals import aside, device_of, in_transform, version
+from gradprobe.capture.torch_internals import aside, device_of, in_transform
 from gradprobe.capture.value_stats import on_host
 from gradprobe.records.backward import Measured
 
 Gradients = tuple[Tensor | None, ...]
-
-
-class Way(Enum):
-    """What is done with a gradient as it comes by."""
-
-    MEASURE = "measure"
-    BOTH = "measure and hold"
-    HOLD = "hold"
 
 
 @dataclass(slots=True)
@@ -48,10 +35,8 @@ class Found:
     call: WatchedCall | None  # that has it as its result, and measures it
     grad_fn: str = ""  # of its node, once that was found
     numbers: Awaited | None = None
-    version: int | None = None
     device: str | None = None
-    held: Held | None = None
-    grad: Tensor | None = None  # that is still to be measured; once the pass is over, its copy
+    copy: Tensor | None = None  # of its gradient, which is still to be measured
 
 
 class StageHooks:
@@ -61,70 +46,31 @@ class StageHooks:
         self.recorder = recorder
         self.numbers = recorder.numbers
 
-    def put(self, found: Found, node: Any, way: Way) -> Any:
-        """Hook a stage's node; returns the handle."""
+    def put(self, found: Found, node: Any, shelf: Shelf | None) -> Any:
+        """Hook a stage's node; returns the handle. With a shelf its gradient is copied there."""
         found.grad_fn = node.name()
-        held = found.held = Held() if way is not Way.MEASURE else None
-        if way is Way.HOLD and held is not None:
-            return node.register_prehook(held.append)
         tick = self.recorder.journal.tick
 
         def given(gradients: Gradients) -> None:
             if tick is not None:
                 tick()
-            self._measure(found, gradients)
-            if held is not None:
-                held.append(gradients)
+            grad = _its(found.sought, gradients)
+            if grad is not None:
+                found.device = device_of(grad)
+                found.copy = None if shelf is None else shelf.copy(found.index, grad)
+                if found.copy is None:
+                    found.numbers = self.numbers.gradient(grad)
 
         return node.register_prehook(given)
 
-    def _measure(self, found: Found, gradients: Gradients) -> None:
-        grad = _its(found.sought, gradients)
-        if grad is not None:
-            found.numbers = self.numbers.gradient(grad)
-            found.version = version(grad)
-            found.device = device_of(grad)
-
-    def over(
-        self, every: Sequence[Found], versions: Mapping[int, int] | None, shelf: Shelf
-    ) -> bool:
-        """The pass is over: take what calls measured, and what was held, copied to `shelf`.
-
-        `versions` are by index those of the turn before, if this one only held gradients. Returns
-        whether none was written since it came by; what was has no numbers.
-        """
+    def over(self, every: Sequence[Found]) -> None:
+        """The pass is over: take what calls measured."""
         passes = self.recorder.mode.passes
-        unwritten = True
-        with aside():
-            for found in every:
-                call = found.call
-                if call is not None and call.measured_in == passes:
-                    found.grad_fn, found.device = call.grad_fn or "", call.device
-                    found.numbers = call.measured
-                elif found.held:
-                    unwritten = self._take(found, versions) and unwritten
-            waiting = [found for found in every if found.grad is not None]
-            if waiting:
-                for found, copy in zip(waiting, shelf.put(_grads(waiting)), strict=True):
-                    found.grad = copy
-        return unwritten
-
-    def _take(self, found: Found, versions: Mapping[int, int] | None) -> bool:
-        grad = _its(found.sought, found.held[-1]) if found.held else None
-        found.held = None
-        if grad is None:
-            return True
-        now = version(grad)
-        if versions is None:  # it was measured too
-            return now is not None and now == found.version
-        found.version, found.device = now, device_of(grad)
-        if now is None or now != versions.get(found.index):
-            return False
-        if is_one_piece(grad):
-            found.grad = grad
-        else:
-            found.numbers = statistics(grad)
-        return True
+        for found in every:
+            call = found.call
+            if call is not None and call.measured_in == passes:
+                found.grad_fn, found.device = call.grad_fn or "", call.device
+                found.numbers = call.measured
 
 
 class StagesSeen:
@@ -151,9 +97,9 @@ class StagesSeen:
     def _measure(self) -> dict[int, Measured]:
         with aside():
             for found in self._every:
-                if found.grad is not None:
-                    found.numbers = statistics(found.grad)
-                found.grad = None
+                if found.copy is not None:
+                    found.numbers = statistics(found.copy)
+                found.copy = None
         arrived = on_host(f.numbers for f in self._every if isinstance(f.numbers, Tensor))
         return {
             f.value: Measured(
@@ -165,10 +111,6 @@ class StagesSeen:
             for f in self._every
             if f.grad_fn
         }
-
-
-def _grads(every: Sequence[Found]) -> list[Tensor]:
-    return [found.grad for found in every if found.grad is not None]
 
 
 def _its(sought: Sought, gradients: Gradients) -> Tensor | None:

@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
+import torch
+
 from gradprobe.capture.graph_path import GraphPath
+from gradprobe.capture.shelf import Layout
 from gradprobe.capture.shift import START, Point
 from gradprobe.capture.torch_internals import node_counter
 from gradprobe.records.norms import StageKey
@@ -32,6 +35,7 @@ class Sought:
     value: int
     position: int
     shape: tuple[int, ...]
+    dtype: torch.dtype
     key: StageKey | None = None
 
 
@@ -51,14 +55,16 @@ class Places:
     path: GraphPath | None = None
     # Modules whose results are all among what is sought; None before a turn like this one.
     modules: frozenset[int] | None = None
-    # By position in `sought`: how often a held gradient's memory was written before it came by,
-    # -1 if none came. None before a turn whose gradients were held, and not written later.
-    versions: dict[int, int] | None = None
 
     @property
     def elements(self) -> int:
         """Of all gradients together."""
         return sum(prod(sought.shape) for sought in self.sought)
+
+    @property
+    def layout(self) -> Layout:
+        """Of the gradients."""
+        return tuple((sought.shape, sought.dtype) for sought in self.sought)
 
     def from_point(self, point: Point) -> Places:
         """The same, counted from another point."""

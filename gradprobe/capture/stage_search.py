@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gradprobe.capture.glimpse import glimpse
@@ -20,7 +21,7 @@ from gradprobe.capture.module_watch import WatchedCall
 from gradprobe.capture.recorder import Recorder
 from gradprobe.capture.shelf import Shelf
 from gradprobe.capture.shift import Shift
-from gradprobe.capture.stage_hooks import Found, StageHooks, StagesSeen, Way
+from gradprobe.capture.stage_hooks import Found, StageHooks, StagesSeen
 from gradprobe.capture.stage_recall import Places, Recall, Sought
 from gradprobe.records.norms import StageKey
 from gradprobe.records.tensor import REQUIRES_GRAD
@@ -29,7 +30,7 @@ from gradprobe.records.trace import Trace
 _MOST_OPS = 400_000  # that all looks of one run may go through together
 _WALK = 8_000  # nodes that the search visits in an iteration
 _NONE: frozenset[int] = frozenset()
-_HELD = 1 << 20  # elements of all gradients that are held in a pass
+_COPIED = 1 << 20  # elements of all gradients that are copied in a pass
 _UNMEASURED = 3  # passes of whose gradients there may be copies
 
 
@@ -49,6 +50,7 @@ class StageSearch:
         self._goes_on = False  # that pass goes through nodes of earlier turns too
         # What passes before saw, each with where its copies lie.
         self._last: deque[tuple[weakref.ref[StagesSeen], Shelf]] = deque()
+        self._shelf: Shelf | None = None  # of the pass that runs
         self._places: Places | None = None  # of the pass that runs, where a turn like it was seen
 
     @property
@@ -63,7 +65,7 @@ class StageSearch:
 
     def begin(self, roots: Sequence[Tensor]) -> tuple[list[Any], list[Found]]:
         """Hook the stages' nodes for one pass; returns the handles and what they fill."""
-        self._places = None
+        self._places = self._shelf = None
         try:
             return self._hooked(roots)
         except Exception as fault:
@@ -95,11 +97,9 @@ class StageSearch:
                 by_number.setdefault(numbers[sought.op + first.op] - 1, []).append(one)
         handles = []
         if by_number:
-            way = _way(places, found)
-            if way is Way.BOTH:
-                places.versions = None
+            shelf = self._shelf = self._shelf_for(places)
             for number, node in self._nodes(roots, by_number, places):
-                handles += [self.hooks.put(one, node, way) for one in by_number[number]]
+                handles += [self.hooks.put(one, node, shelf) for one in by_number[number]]
         return handles, found
 
     def _nodes(
@@ -152,9 +152,9 @@ class StageSearch:
             if op < 0 or not seen.values.has(value, REQUIRES_GRAD):
                 continue
             made = list(seen.ops.outputs_of(op))
-            shape = seen.values.describe(value).shape
+            meta = seen.values.describe(value)
             position = made.index(value) if value in made else 0
-            sought.append(Sought(op, value, position, shape, key))
+            sought.append(Sought(op, value, position, meta.shape, getattr(torch, meta.dtype), key))
         return Places(tuple(sought), tuple(_denoisers(seen)))
 
     def seen(self, found: Sequence[Found]) -> StagesSeen:
@@ -162,66 +162,50 @@ class StageSearch:
 
         Copies are there of the last passes only, however many are remembered.
         """
-        shelf = Shelf()
         try:
-            shelf = self._shelf()
-            self._over(found, shelf)
+            self._over(found)
         except Exception as fault:
             # As above.
             self.recorder.say(f"stages were not measured to the end: {fault!r}")
             self.recorder.modules.spared = _NONE
         seen = StagesSeen(found)
-        self._last.append((weakref.ref(seen), shelf))
+        if self._shelf is not None:
+            self._last.append((weakref.ref(seen), self._shelf))
+            self._shelf = None
         return seen
 
-    def _shelf(self) -> Shelf:
-        """For the pass that is over: a new one, or that of a pass long ago, if it is measured."""
-        if len(self._last) < _UNMEASURED:
-            return Shelf()
-        before, shelf = self._last.popleft()
-        waiting = before()
-        if waiting is not None:
-            waiting.measured()
-        return shelf
+    def _shelf_for(self, places: Places) -> Shelf | None:
+        """For copies of a pass: a new one, or that of a pass long ago, once that was measured.
 
-    def _over(self, found: Sequence[Found], shelf: Shelf) -> None:
+        Small gradients are copied where turns run alike.
+        """
+        if places.modules is None or places.elements > _COPIED:
+            return None
+        if len(self._last) == _UNMEASURED:
+            before, shelf = self._last.popleft()
+            waiting = before()
+            if waiting is not None:
+                waiting.measured()
+            if shelf.layout == places.layout:
+                return shelf
+        return Shelf(places.layout)
+
+    def _over(self, found: Sequence[Found]) -> None:
+        self.hooks.over(found)
         places = self._places
-        versions = None if places is None else places.versions
-        unwritten = self.hooks.over(found, versions, shelf)
-        if places is not None:
-            self._learn(places, found, unwritten)
-        # A call's own hook is needed no more where this search measures its result.
-        modules = None if places is None else places.modules
-        self.recorder.modules.spared = modules or _NONE
-
-    def _learn(self, places: Places, found: Sequence[Found], unwritten: bool) -> None:
-        """Learn from a turn for those that run like it."""
-        if places.modules is None:
+        if places is not None and places.modules is None:
             own = {id(one.call) for one in found}
             calls = self._results().values()
             beside = {call.module for call in calls if id(call) not in own}
             places.modules = frozenset(call.module for call in calls) - beside
-        elif not unwritten:
-            places.versions = None
-        elif places.versions is None:
-            places.versions = {
-                f.index: -1 if f.version is None else f.version for f in found if f.call is None
-            }
+        # A call's own hook is needed no more where this search measures its result.
+        modules = None if places is None else places.modules
+        self.recorder.modules.spared = modules or _NONE
 
     def forget(self, shift: Shift) -> None:
         """An iteration is forgotten: no later one goes on from it, and its graph ends there."""
         self._seen = shift.op(self._seen)
         self.walk.renew()
-
-
-def _way(places: Places, found: Sequence[Found]) -> Way:
-    """Small gradients are held where turns run alike, once one of them has shown that they may."""
-    versions = places.versions
-    if places.modules is None or places.elements > _HELD:
-        return Way.MEASURE
-    if versions is None or any(f.call is None and f.index not in versions for f in found):
-        return Way.BOTH  # in that turn a call measured its result itself
-    return Way.HOLD
 
 
 def _denoisers(seen: Trace) -> list[tuple[int, int]]:

@@ -106,10 +106,6 @@ def has_number(tensor: Tensor) -> bool:
     )
 
 
-# Each of the first list is given the elements of its like in the second.
-copy_all: Callable[[list[Tensor], list[Tensor]], None] = torch._foreach_copy_
-
-
 def at_hand(tensor: Tensor) -> bool:
     """Whether reading an element waits for no device: asked wherever a number is read at once."""
     return bool(tensor.is_cpu)

@@ -1,4 +1,4 @@
-"""Gradients that are held as they come by are told as they were then, or not at all."""
+"""Gradients that are copied as they come by are told as they were then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from gradprobe import Probe
 from gradprobe.capture import stage_search
-from gradprobe.capture.stage_hooks import StageHooks, Way
+from gradprobe.capture.shelf import Shelf
+from gradprobe.capture.stage_hooks import StageHooks
+from gradprobe.capture.stage_recall import Places
+from gradprobe.capture.stage_search import StageSearch
 from gradprobe.records.norms import PassNorms
 
 TURNS = 20
@@ -75,37 +78,37 @@ def told_by(loop: Loop, watch: bool = True) -> list[dict[str, float]]:
 
 
 @pytest.fixture
-def ways(monkeypatch: pytest.MonkeyPatch) -> list[Way]:
-    """In which way each pass was measured."""
-    found: list[Way] = []
-    original = stage_search._way
+def copied(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each pass, whether gradients were only copied in it."""
+    found: list[bool] = []
+    original = StageSearch._shelf_for
 
-    def noted(*given: Any) -> Way:
-        found.append(original(*given))
-        return found[-1]
+    def noted(search: StageSearch, places: Places) -> Shelf | None:
+        shelf = original(search, places)
+        found.append(shelf is not None)
+        return shelf
 
-    monkeypatch.setattr(stage_search, "_way", noted)
+    monkeypatch.setattr(StageSearch, "_shelf_for", noted)
     return found
 
 
 @pytest.mark.parametrize("watch", [False, True])
-def test_held_gradients_are_those_that_hooks_see(ways: list[Way], watch: bool) -> None:
+def test_copied_gradients_are_those_that_hooks_see(copied: list[bool], watch: bool) -> None:
     told = told_by(Loop(), watch)
-    assert Way.MEASURE in ways
-    assert ways[-5:] == [Way.HOLD] * 5
+    assert False in copied
+    assert copied[-12:] == [True] * 12
     for norms, own in zip(told, by_hand(), strict=True):
         assert {name: norms[name] for name in NAMES} == pytest.approx(own, rel=1e-6)
 
 
-def test_what_is_written_behind_a_held_gradient_is_not_told(ways: list[Way]) -> None:
-    late = 15
-    told, own = told_by(Loop(lambda turn: turn == late)), by_hand(lambda turn: turn == late)
-    assert (ways[late - 1], ways[late], ways[late + 1]) == (Way.HOLD, Way.HOLD, Way.BOTH)
-    assert ways[-1] is Way.HOLD
-    for number, (norms, expected) in enumerate(zip(told, own, strict=True)):
-        missing = set(NAMES) - set(norms)
-        assert bool(missing) == (number == late)
-        assert norms == pytest.approx({**norms, **{n: expected[n] for n in set(NAMES) - missing}})
+@pytest.mark.parametrize("written", [lambda turn: turn == 15, lambda turn: True])
+def test_what_is_written_behind_a_copy_is_told_as_it_came_by(
+    copied: list[bool], written: Any
+) -> None:
+    told, own = told_by(Loop(written)), by_hand(written)
+    assert copied[-1]
+    for norms, expected in zip(told, own, strict=True):
+        assert {name: norms[name] for name in NAMES} == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("watch", [False, True])
@@ -120,29 +123,29 @@ def test_turns_of_two_kinds_are_both_told(watch: bool, every: int) -> None:
         assert sum(name.startswith("denoised_output/") for name in norms) == len(own) - 1
 
 
-def test_where_every_turn_writes_them_each_is_measured_as_it_comes(ways: list[Way]) -> None:
-    told, own = told_by(Loop(lambda turn: True)), by_hand(lambda turn: True)
-    assert Way.HOLD not in ways
-    assert ways[-1] is Way.BOTH
-    for norms, expected in zip(told, own, strict=True):
-        assert {name: norms[name] for name in NAMES} == pytest.approx(expected, rel=1e-6)
-
-
-def test_large_gradients_are_not_held(ways: list[Way], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage_search, "_HELD", 10)
+def test_large_gradients_are_not_copied(
+    copied: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage_search, "_COPIED", 10)
     told = told_by(Loop())
-    assert set(ways) == {Way.MEASURE}
+    assert True not in copied
     assert all("step_input/2" in norms for norms in told)
 
 
-def test_they_are_held_of_the_last_passes_only() -> None:
+def test_there_are_copies_of_the_last_passes_only() -> None:
     loop = Loop()
     with Probe(watch=True) as probe:
         for number in range(TURNS):
             loop.turn(number)
         passes = probe._recorder.passes.passes
-        waiting = [seen.stages for seen in passes if seen.stages and not seen.stages._measured]
-        assert 1 <= len(waiting) <= 3
+        copies = [
+            found.copy
+            for seen in passes
+            for found in (seen.stages._every if seen.stages else ())
+            if found.copy is not None
+        ]
+        memory = {copy.untyped_storage().data_ptr() for copy in copies}
+        assert 1 <= len(memory) <= 3
     stages = [s for s in probe.report().stages if s.name == "step_input"]
     assert all(s.grad is not None and s.grad.norm > 0 for s in stages)
 
