@@ -11,8 +11,9 @@ from __future__ import annotations
 import multiprocessing as mp
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from multiprocessing.connection import Connection
+from resource import RUSAGE_SELF, getrusage
 from statistics import median
 from time import perf_counter
 
@@ -28,12 +29,16 @@ _WARM = 3  # iterations before the first one counts, of the plain loop and of th
 class Turns:
     """Seconds of each iteration, plain and watched; bytes of records after it.
 
-    Of the first half, then of the second, in which the processes have changed places.
+    And the pages that each was given by the system, which take some time of their own: how many
+    they are is a matter of where a process's memory lies. Of the first half, then of the second, in
+    which the processes have changed places.
     """
 
     plain: tuple[float, ...]
     watched: tuple[float, ...]
     record_bytes: tuple[int, ...]
+    plain_pages: tuple[int, ...]
+    watched_pages: tuple[int, ...]
 
     @property
     def ratio(self) -> float:
@@ -49,8 +54,8 @@ class Turns:
     def halves(self) -> tuple[Turns, Turns]:
         """What either half says for itself."""
         n = len(self.plain) // 2
-        first = Turns(self.plain[:n], self.watched[:n], self.record_bytes[:n])
-        return first, Turns(self.plain[n:], self.watched[n:], self.record_bytes[n:])
+        columns = [getattr(self, field.name) for field in fields(self)]
+        return Turns(*(c[:n] for c in columns)), Turns(*(c[n:] for c in columns))
 
 
 def take_turns(size: Size, iterations: int, threads: int, told: Callable[[], None]) -> Turns:
@@ -66,6 +71,7 @@ def take_turns(size: Size, iterations: int, threads: int, told: Callable[[], Non
         ends.append(ours)
         processes.append(process)
     seconds: tuple[list[float], list[float]] = ([], [])
+    pages: tuple[list[int], list[int]] = ([], [])
     bytes_after: list[int] = []
     for half in (ends, ends[::-1]):  # the plain one is first
         for ready in half:
@@ -73,8 +79,9 @@ def take_turns(size: Size, iterations: int, threads: int, told: Callable[[], Non
         for number in range(iterations):
             for arm in (0, 1) if number % 2 else (1, 0):  # each goes first as often
                 half[arm].send(True)
-                taken, held = half[arm].recv()
+                taken, given, held = half[arm].recv()
                 seconds[arm].append(taken)
+                pages[arm].append(given)
                 if arm:
                     bytes_after.append(held)
             told()
@@ -82,11 +89,13 @@ def take_turns(size: Size, iterations: int, threads: int, told: Callable[[], Non
             end.send(False)
     for process in processes:
         process.join()
-    return Turns(tuple(seconds[0]), tuple(seconds[1]), tuple(bytes_after))
+    return Turns(
+        tuple(seconds[0]), tuple(seconds[1]), tuple(bytes_after), tuple(pages[0]), tuple(pages[1])
+    )
 
 
 def _serve(end: Connection, size: Size, threads: int, watches_first: bool) -> None:
-    """Run one iteration whenever asked; answer its seconds, and the bytes of records."""
+    """Run one iteration whenever asked; answer its seconds, its pages, and the bytes of records."""
     torch.set_num_threads(threads)
     once, _ = euler_over_unet(size)
     for watches in (watches_first, not watches_first):
@@ -96,7 +105,14 @@ def _serve(end: Connection, size: Size, threads: int, watches_first: bool) -> No
         with probe if probe is not None else nullcontext():
             end.send(None)
             while end.recv():
+                pages = _pages()
                 began = perf_counter()
                 once()
                 taken = perf_counter() - began
-                end.send((taken, 0 if probe is None else probe._recorder.record_bytes))
+                held = 0 if probe is None else probe._recorder.record_bytes
+                end.send((taken, _pages() - pages, held))
+
+
+def _pages() -> int:
+    """How many pages of memory this process was given so far."""
+    return getrusage(RUSAGE_SELF).ru_minflt

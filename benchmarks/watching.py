@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from statistics import median
+from statistics import mean, median
 
 import click
 from rich.console import Console
@@ -54,6 +54,8 @@ def rows(turns: Turns) -> list[Row]:
         Row("  before the processes changed places", halves[0].ratio, "x"),
         Row("  after it", halves[1].ratio, "x"),
         Row("an iteration, watched, of its twin, median", turns.middle, "x"),
+        Row("pages given in an iteration, plain, mean", mean(turns.plain_pages), ""),
+        Row("pages given in an iteration, watched, mean", mean(turns.watched_pages), ""),
         Row("records after a fifth of them", early / 1e3, "kB"),
         Row("records at the end", late / 1e3, "kB"),
     ]

@@ -129,7 +129,9 @@ def test_watching_is_measured_beside_a_plain_loop() -> None:
 
 
 def test_turns_are_told_as_ratios() -> None:
-    turns = Turns((1.0, 2.0, 1.0, 1.0), (2.0, 2.0, 1.1, 0.9), (5, 6, 7, 8))
+    turns = Turns(
+        (1.0, 2.0, 1.0, 1.0), (2.0, 2.0, 1.1, 0.9), (5, 6, 7, 8), (4, 0, 4, 0), (6, 6, 0, 0)
+    )
     assert turns.ratio == pytest.approx(6.0 / 5.0)
     assert turns.middle == pytest.approx(1.05)
     told = {row.what: row for row in watching.rows(turns)}
@@ -143,4 +145,5 @@ def test_each_process_runs_the_loop_in_both_ways() -> None:
     told: list[None] = []
     turns = take_turns(SMALL, 3, 1, lambda: told.append(None))
     assert len(told) == len(turns.plain) == len(turns.watched) == len(turns.record_bytes) == 6
+    assert len(turns.plain_pages) == len(turns.watched_pages) == 6
     assert turns.record_bytes[3] < turns.record_bytes[2]  # another probe, with fewer iterations
