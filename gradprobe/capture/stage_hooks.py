@@ -54,14 +54,21 @@ class StageHooks:
         def given(gradients: Gradients) -> None:
             if tick is not None:
                 tick()
-            grad = _its(found.sought, gradients)
-            if grad is not None:
-                found.device = device_of(grad)
-                found.copy = None if shelf is None else shelf.copy(found.index, grad)
-                if found.copy is None:
-                    found.numbers = self.numbers.gradient(grad)
+            try:
+                self._take(found, gradients, shelf)
+            except Exception as fault:
+                # A fault of ours may cost the stage, never the program.
+                self.recorder.say(f"a stage was not measured: {fault!r}")
 
         return node.register_prehook(given)
+
+    def _take(self, found: Found, gradients: Gradients, shelf: Shelf | None) -> None:
+        grad = _its(found.sought, gradients)
+        if grad is not None:
+            found.device = device_of(grad)
+            found.copy = None if shelf is None else shelf.copy(found.index, grad)
+            if found.copy is None:
+                found.numbers = self.numbers.gradient(grad)
 
     def over(self, every: Sequence[Found]) -> None:
         """The pass is over: take what calls measured."""

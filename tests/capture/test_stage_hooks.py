@@ -185,3 +185,19 @@ def test_a_fault_of_ours_costs_the_stages_and_not_the_program(
             loop.turn(number)
     assert loop.z0.grad is not None
     assert any("not measured to the end" in sentence for sentence in probe.report().unseen)
+
+
+def test_a_fault_of_ours_in_a_pass_costs_the_stage_and_not_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*given: Any) -> Tensor:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(Shelf, "copy", broken)
+    loop = Loop()
+    with Probe(watch=True) as probe:
+        for number in range(TURNS):
+            loop.turn(number)
+    assert loop.z0.grad is not None
+    assert probe.report().verdict == "flows"
+    assert "a stage was not measured: RuntimeError('ours')" in probe.report().unseen
