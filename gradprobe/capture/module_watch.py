@@ -87,8 +87,8 @@ class ModuleWatch:
         self.spared: frozenset[int] = frozenset()  # modules whose results others measure
         self.depth = 0
         self.calls: list[WatchedCall] = []
-        # A list that gets empty and grows again is each time moved to other memory, among what the
-        # program allocates meanwhile.
+        # No list: one that gets empty and grows again is each time moved to other memory, among
+        # what the program allocates meanwhile.
         self._open: deque[WatchedCall | None] = deque()
         self._numbers: dict[int, tuple[weakref.ref[Module], int]] = {}  # by the module's id
         self._times: list[int] = []  # by module number, how often it was called

@@ -30,7 +30,7 @@ class QuietModules:
     def __init__(self, tap: LocalsTap) -> None:
         self.tap = tap
         self._thread = threading.get_ident()
-        # Of each open call: `met` and `joined` before it.
+        # Of each open call: `met` and `joined` before it. No list, as in `ModuleWatch`.
         self._open: deque[tuple[int, int]] = deque()
         self._inside = False  # a module that suspended the watch runs
         self._quiet: dict[int, tuple[weakref.ref[Module], int]] = {}

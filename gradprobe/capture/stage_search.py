@@ -181,14 +181,15 @@ class StageSearch:
         """
         if places.modules is None or places.elements > _COPIED:
             return None
+        layout = places.layout
         if len(self._last) == _UNMEASURED:
             before, shelf = self._last.popleft()
             waiting = before()
             if waiting is not None:
                 waiting.measured()
-            if shelf.layout == places.layout:
+            if shelf.layout == layout:
                 return shelf
-        return Shelf(places.layout)
+        return Shelf(layout)
 
     def _over(self, found: Sequence[Found]) -> None:
         self.hooks.over(found)
