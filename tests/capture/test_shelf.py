@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -57,9 +59,11 @@ class Wrapping(Tensor):
     asked = 0
 
     @classmethod
-    def __torch_function__(cls, *args: object, **kwargs: object) -> object:
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
         Wrapping.asked += 1
-        return super().__torch_function__(*args, **kwargs)  # type: ignore[arg-type]
+        return super().__torch_function__(func, types, args, kwargs)
 
 
 @pytest.mark.parametrize(

@@ -172,32 +172,25 @@ def test_a_long_loop_is_measured_to_its_end(monkeypatch: pytest.MonkeyPatch) -> 
     assert all("step_input/2" in norms for norms in told)
 
 
-def test_a_fault_of_ours_costs_the_stages_and_not_the_program(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("owner", "name", "said"),
+    [
+        (StageSearch, "_shelf_for", "stages were not looked for: RuntimeError('ours')"),
+        (Shelf, "copy", "a stage was not measured: RuntimeError('ours')"),
+        (StageHooks, "over", "stages were not measured to the end: RuntimeError('ours')"),
+    ],
+)
+def test_a_fault_of_ours_costs_stages_and_not_the_program(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, said: str
 ) -> None:
-    def broken(*given: Any) -> bool:
+    def broken(*given: Any) -> Any:
         raise RuntimeError("ours")
 
-    monkeypatch.setattr(StageHooks, "over", broken)
-    loop = Loop()
-    with Probe(watch=True) as probe:
-        for number in range(TURNS):
-            loop.turn(number)
-    assert loop.z0.grad is not None
-    assert any("not measured to the end" in sentence for sentence in probe.report().unseen)
-
-
-def test_a_fault_of_ours_in_a_pass_costs_the_stage_and_not_the_program(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def broken(*given: Any) -> Tensor:
-        raise RuntimeError("ours")
-
-    monkeypatch.setattr(Shelf, "copy", broken)
+    monkeypatch.setattr(owner, name, broken)
     loop = Loop()
     with Probe(watch=True) as probe:
         for number in range(TURNS):
             loop.turn(number)
     assert loop.z0.grad is not None
     assert probe.report().verdict == "flows"
-    assert "a stage was not measured: RuntimeError('ours')" in probe.report().unseen
+    assert said in probe.report().unseen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,38 @@ for iteration in range({iterations}):
     z0.data -= 0.01 * z0.grad
 """
 
+PIPELINE = """\
+import hashlib
+
+import torch
+from diffusers import EulerDiscreteScheduler, UNet2DModel
+
+torch.manual_seed(0)
+torch.set_num_threads(1)
+unet = UNet2DModel(
+    sample_size=8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=4,
+    down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"),
+).requires_grad_(False)
+scheduler = EulerDiscreteScheduler(num_train_timesteps=100)
+z0 = torch.randn(1, 3, 8, 8, requires_grad=True)
+optimizer = torch.optim.Adam([z0], lr=0.01)
+gradients = hashlib.sha256()
+for iteration in range(30):
+    scheduler.set_timesteps(3)
+    x = z0 * scheduler.init_noise_sigma
+    for t in scheduler.timesteps:
+        predicted = unet(scheduler.scale_model_input(x, t), t).sample
+        if iteration >= 20:
+            predicted = predicted.detach()  # <- bad
+        x = scheduler.step(predicted, t, x).prev_sample
+    loss = x.square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    gradients.update(z0.grad.numpy().tobytes())
+print("gradients", gradients.hexdigest())
+"""
+
 
 def written(
     here: Path, when: str, bad: str, step: str = "x + net(x) * 0.5", iterations: int = 340
@@ -75,6 +108,30 @@ def test_the_first_bad_iteration_is_named_with_its_line(
     assert first.certainty == "proven"
     if verdict != "broken":  # there it is the last one, whose backward has no number yet
         assert "at iteration 321 of 340" in report.headline
+
+
+def test_a_pipeline_of_diffusers_runs_as_it_does_alone_and_its_bad_line_is_named(
+    here: Path,
+) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        # Each in its own process: diffusers warns, which here would be an error.
+        return subprocess.run([sys.executable, *words, "run.py"], capture_output=True, text=True)
+
+    (here / "run.py").write_text(PIPELINE)
+    alone = run()
+    watch = ("-m", "gradprobe", "watch", "--fail-on", "warning", "-o", "report.json")
+    done = run(*watch)
+    assert (alone.returncode, done.returncode) == (0, 1)
+    assert alone.stdout.startswith("gradients ")
+    assert alone.stdout in done.stdout  # every gradient, bit for bit
+    report = gradprobe.load("report.json")
+    first = report.findings[0]
+    line = PIPELINE.splitlines().index("            predicted = predicted.detach()  # <- bad") + 1
+    assert (first.code, first.certainty, first.at.line) == ("GP101", "proven", line)
+    assert "at iteration 21 of 30" in report.headline
+    states = [stage for stage in report.stages if stage.name == "step_input"]
+    assert len(states) == 3
+    assert all(stage.grad is not None and stage.grad.norm > 0 for stage in states)
 
 
 def test_what_lasted_for_one_iteration_is_found_by_a_second_run(here: Path, command: Run) -> None:
